@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * error.h - the thread's last message, seen from inside
+ */
+#ifndef MANY_BASE_ERROR_H
+#define MANY_BASE_ERROR_H
+
+/* The words that go with code, if this thread's last many_fail() was for it; else "". */
+const char *many_error_words_(int code);
+
+/* Forget the thread's message, so that an old one is never taken for a new failure's. */
+void many_error_clear_(void);
+
+#endif

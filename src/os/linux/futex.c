@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* futex.c - sleep until a 32-bit word changes; see os/futex.h */
+#include "os/futex.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "os/clock.h"
+
+int many_futex_wait_(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns)
+{
+    struct timespec until, *at = NULL;
+
+    if (deadline_ns != MANY_NEVER_NS) {
+        until.tv_sec = (time_t)(deadline_ns / MANY_SECOND_NS);
+        until.tv_nsec = (long)(deadline_ns % MANY_SECOND_NS);
+        at = &until;
+    }
+    /* WAIT_BITSET takes an absolute time on CLOCK_MONOTONIC; without FUTEX_PRIVATE_FLAG it serves
+     * both kinds. */
+    if (syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, at, NULL, FUTEX_BITSET_MATCH_ANY) ==
+        0)
+        return 0;
+    if (errno == ETIMEDOUT || errno == EINTR)
+        return -errno;
+    return 0; /* EAGAIN: the word has changed already */
+}
+
+void many_futex_wake_(_Atomic uint32_t *word, int count)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
+}

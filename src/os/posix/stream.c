@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* stream.c - descriptors that wake a poll; see os/stream.h */
+#include "os/stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+
+int many_stream_lift_(int fd)
+{
+    int lifted, saved;
+
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    lifted = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    saved = errno;
+    close(fd);
+    errno = saved;
+    return lifted;
+}
+
+int many_bell_open_(void)
+{
+    int code = MANY_FAULT_ERROR("bell.open");
+    int bell;
+
+    if (code < 0)
+        return code;
+    bell = many_stream_lift_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    return bell < 0 ? -errno : bell;
+}
+
+void many_bell_ring_(int bell)
+{
+    const uint64_t one = 1;
+    int saved = errno;
+    ssize_t wrote;
+
+    do
+        wrote = write(bell, &one, sizeof one);
+    while (wrote < 0 && errno == EINTR); /* EAGAIN: rung 2^64 times, so it is heard */
+    errno = saved;
+}
+
+void many_bell_silence_(int bell)
+{
+    uint64_t rung;
+    ssize_t got;
+
+    do
+        got = read(bell, &rung, sizeof rung);
+    while (got < 0 && errno == EINTR);
+}
+
+void many_bell_close_(int bell)
+{
+    if (bell >= 0)
+        close(bell);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stream.h - descriptors that wake a poll
+ */
+#ifndef MANY_OS_STREAM_H
+#define MANY_OS_STREAM_H
+
+/*
+ * Move a fresh descriptor above 2, so that ours never takes the place of a closed stdin, stdout or
+ * stderr. Returns the descriptor to use; negative (with errno) if fd was, or if there is none left.
+ */
+int many_stream_lift_(int fd);
+
+/* A bell: readable once rung, until it is silenced. Works across fork. A descriptor, or a negative
+ * errno. */
+int many_bell_open_(void);
+
+/* Async-signal-safe. */
+void many_bell_ring_(int bell);
+
+void many_bell_silence_(int bell);
+
+/* -1 does nothing. */
+void many_bell_close_(int bell);
+
+#endif
