@@ -116,11 +116,10 @@ MANY_API int many_cancelled(void);
  * it, zero it. It needs no closing. The fields are the library's.
  */
 typedef struct many_cancel {
+    uint64_t watch;
     uint32_t set;
-    int32_t wake;
-    uint32_t waiters;
     uint32_t setters;
-    uint32_t reserved[4];
+    uint64_t reserved[2];
 } many_cancel;
 
 /*

@@ -6,6 +6,10 @@
 #define MANY_OS_TERMINAL_H
 
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "os/clock.h"
 
 /* 1 if fd is a terminal. */
 int many_terminal_is_(int fd);
@@ -17,8 +21,20 @@ int many_terminal_columns_(int fd);
  * it. */
 int many_terminal_utf8_(void);
 
-/* Write all of text in as few writes as the system allows. 0, or a negative errno; a full
- * non-blocking fd is -EAGAIN. */
-int many_terminal_write_(int fd, const char *text, size_t bytes);
+/*
+ * Write text in one write(2); what a signal or a nearly full descriptor cuts off follows at once.
+ *
+ * Never blocks for ever: before each write it waits for room, patience_ns at most (0: not at all),
+ * and MANY_TERMINAL_REST_NS longer for the rest of what has been begun. With room for one page a
+ * pipe takes text of PIPE_BUF bytes without blocking, and a terminal a line. Raises no SIGPIPE, is
+ * no cancellation point, leaves errno alone.
+ *
+ * The bytes that were written, which are fewer if the patience came to its end; or, if none, a
+ * negative errno: -EAGAIN for no room, else why fd cannot be written to.
+ */
+ssize_t many_terminal_write_(int fd, const char *text, size_t bytes, int64_t patience_ns);
+
+/* A line cut in two is worse than a pause that nobody notices. */
+#define MANY_TERMINAL_REST_NS (100 * MANY_MILLISECOND_NS)
 
 #endif

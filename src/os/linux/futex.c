@@ -3,13 +3,17 @@
 #include "os/futex.h"
 
 #include <errno.h>
-#include <linux/futex.h>
 #include <stddef.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "os/clock.h"
+
+/* Of the kernel's UAPI; a libc without the kernel's headers (musl) has no linux/futex.h. */
+#define FUTEX_WAKE             1
+#define FUTEX_WAIT_BITSET      9
+#define FUTEX_BITSET_MATCH_ANY 0xffffffff
 
 int many_futex_wait_(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns)
 {

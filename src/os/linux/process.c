@@ -134,7 +134,8 @@ static void process_ask_kernel(int fd, many_ending_ *ending)
 
     memset(&info, 0, sizeof info);
     info.mask = PROCESS_PIDFD_INFO_EXIT;
-    if (fd >= 0 && ioctl(fd, PROCESS_PIDFD_GET_INFO, &info) == 0 &&
+    /* The raw call, because libcs do not agree on the type of ioctl()'s request. */
+    if (fd >= 0 && syscall(SYS_ioctl, fd, PROCESS_PIDFD_GET_INFO, &info) == 0 &&
         (info.mask & PROCESS_PIDFD_INFO_EXIT) != 0)
         process_decode(info.exit_code, ending);
 }

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* progress.c - a map's counts become its bar's; see progress.h */
+#include "pool/progress.h"
+
+#include "bar/bar.h"
+#include "os/clock.h"
+#include "task/seat.h"
+
+int many_progress_open_(many_progress_ *progress, const many_call_ *call, uint64_t total)
+{
+    const many_map_options *option = &call->option;
+
+    *progress = (many_progress_){option->bar, 0, 0, 0};
+    if (option->bar != NULL || option->desc == NULL)
+        return 0;
+    progress->own = 1;
+    /* Inside a task the terminal belongs to the map around it: two processes would tear each
+     * other's lines. */
+    return many_bar_open(&progress->bar, .total = total, .desc = option->desc, .unit = option->unit,
+                         .quiet = many_seat_taken_());
+}
+
+void many_progress_show_(many_progress_ *progress, uint64_t done, uint64_t failed)
+{
+    if (progress->bar == NULL)
+        return;
+    if (failed > progress->failed) {
+        many_bar_add_failed(progress->bar, failed - progress->failed);
+        progress->done += failed - progress->failed;
+        progress->failed = failed;
+    }
+    if (done > progress->done) {
+        many_bar_add(progress->bar, done - progress->done);
+        progress->done = done;
+    }
+    many_bar_draw(progress->bar);
+}
+
+int64_t many_progress_due_ns_(const many_progress_ *progress)
+{
+    return many_bar_due_ns_(progress->bar);
+}
+
+void many_progress_close_(many_progress_ *progress)
+{
+    if (progress->own)
+        many_bar_close(progress->bar);
+    progress->bar = NULL;
+}

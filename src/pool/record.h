@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * record.h - range words and worker records: who does what next, and what is left when one dies
+ *
+ * The items of a map are cut into one contiguous range a worker. The range that a worker has not
+ * begun is its range word; the chunk it is in, and how far it is, stand in its record beside it.
+ * Word and record lie in shared memory, so that after a death they say exactly what is done, what
+ * was running, and what is left.
+ *
+ * Range word    begin (low half) and end, packed into 64 bits and changed by compare-and-swap only.
+ *               The owner moves begin: forward to claim a chunk, back to give the end of a claimed
+ * chunk back. Others cut end down (a thief among threads, the supervisor among processes). An empty
+ * word is filled by its owner (threads) or by the supervisor, while the owner asks for work
+ * (processes). No ABA problem: a word that was changed and changed back is the same range, free to
+ * claim. Intent        what the owner is about to claim: begin (32 bits), count (16), tag (16: the
+ * low half of done). Written *before* the compare-and-swap. Closed        done and failed items of
+ * this worker so far (32 bits each). Storing it ends the chunk: done grows by 1 to 32768, so its
+ * low half differs from the intent's tag. State         see task/seat.h.
+ *
+ * After a death (the order of the owner's stores is program order: the kernel stops it between two
+ * instructions, and who reads has seen the death, which orders everything before it): tag != low
+ * half of done              no chunk is open word.begin == intent.begin           the intent was
+ * not carried out: no chunk is open else                                 the chunk is
+ * [intent.begin, word.begin): begin moved to its end, or a part was given back since. Nobody else
+ * moves begin while a chunk is open. in it, items before state.item       are done; their codes and
+ * results are in shared memory state.item, not MANY_BETWEEN_        was running: it fails, or is
+ * tried again the others, and [word.begin, end)    were not begun: somebody else gets them
+ *
+ * Memory orders: a claim and a cut are acquire-release, so that who receives a range sees what its
+ * giver wrote. Stores of intent, state and closed are relaxed for the processor; fn, an opaque
+ * call, and the fences beside them keep the compiler's order. Where a living worker's closed is
+ * read for its results (never: results are read after the worker's end, or after it asked for work,
+ * which is release-acquire).
+ */
+#ifndef MANY_POOL_RECORD_H
+#define MANY_POOL_RECORD_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include <many/task.h>
+
+#include "os/atomic.h"
+
+typedef _Atomic uint64_t many_word_;
+
+/* What idle says. */
+#define MANY_WORKS_   0U
+#define MANY_ASKS_    1U /* has nothing to do */
+#define MANY_GO_HOME_ 2U /* there is nothing more to do */
+
+typedef struct many_record_ {
+    _Alignas(MANY_CACHE_LINE) many_word_ word; /* range not begun; touched by others, so alone */
+    _Alignas(MANY_CACHE_LINE) _Atomic uint64_t state;
+    _Atomic uint64_t intent;
+    _Atomic uint64_t closed;
+    _Atomic uint64_t slot_index;    /* index of the item in its slot (stream.c) */
+    _Atomic int64_t chunk_ns;       /* when the open chunk was begun */
+    _Atomic uint32_t item_ns;       /* what an item takes, lately */
+    _Atomic uint32_t idle;          /* MANY_WORKS_ ...; a futex */
+    _Atomic uint32_t way;           /* how its results go home (shared_map.h) */
+    _Atomic uint32_t failure_taken; /* 1: failure is being written; 2: it is whole */
+    int64_t failure_ns;             /* when */
+    many_cause failure;             /* the first failure of this worker */
+} many_record_;
+
+static inline uint64_t many_range_(uint32_t begin, uint32_t end)
+{
+    return (uint64_t)end << 32 | begin;
+}
+
+static inline uint32_t many_range_begin_(uint64_t word)
+{
+    return (uint32_t)word;
+}
+
+static inline uint32_t many_range_end_(uint64_t word)
+{
+    return (uint32_t)(word >> 32);
+}
+
+static inline uint32_t many_range_left_(uint64_t word)
+{
+    uint32_t begin = many_range_begin_(word), end = many_range_end_(word);
+
+    return end > begin ? end - begin : 0;
+}
+
+static inline uint32_t many_closed_done_(uint64_t closed)
+{
+    return (uint32_t)(closed >> 32);
+}
+
+static inline uint32_t many_closed_failed_(uint64_t closed)
+{
+    return (uint32_t)closed;
+}
+
+static inline uint64_t many_closed_(uint32_t done, uint32_t failed)
+{
+    return (uint64_t)done << 32 | failed;
+}
+
+/* Owner: claim up to most items from the front. How many, 0 if there are none; *begin is the first.
+ */
+uint32_t many_record_claim_(many_record_ *record, uint32_t most, uint32_t *begin);
+
+/* Owner: give [from, end of the open chunk) back to the own word. 1 if that was still possible. */
+int many_record_give_back_(many_record_ *record, uint32_t from, uint32_t chunk_end);
+
+/* Anybody: cut the back half (of 1, the one) off another's word. 1 if there was something; [*begin,
+ * *end). */
+int many_record_cut_(many_record_ *record, uint32_t *begin, uint32_t *end);
+
+/* Who knows that the word is empty and its owner will not touch it, or is its owner: put a range
+ * there. */
+void many_record_fill_(many_record_ *record, uint32_t begin, uint32_t end);
+
+/* The owner is dead: what of its chunk is open, [*begin, *end)? 0: no chunk is. */
+int many_record_open_chunk_(const many_record_ *record, uint32_t *begin, uint32_t *end);
+
+/* Items this worker has done so far, those of the open chunk included; for a progress bar. */
+uint32_t many_record_progress_(const many_record_ *record);
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cause.h - why an item failed, in words
+ */
+#ifndef MANY_TASK_CAUSE_H
+#define MANY_TASK_CAUSE_H
+
+#include <many/task.h>
+
+/*
+ * Write cause->text from cause's other fields. words: what the task said by many_fail(), or "".
+ * limit_s: the item's limit, for -ETIMEDOUT. killed: 1 if a process had to be killed for it, 0 if a
+ * thread was only told.
+ */
+void many_cause_write_(many_cause *cause, const char *words, double limit_s, int killed);
+
+/* "SIGSEGV"; "signal 40" for one without a name, written into text. */
+const char *many_signal_name_(int signal, char *text, size_t bytes);
+
+#endif

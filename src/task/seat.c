@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* seat.c - what a task can ask about itself; see seat.h */
+#include "task/seat.h"
+
+static _Thread_local many_seat_ *seat_current;
+
+void many_seat_take_(many_seat_ *seat)
+{
+    seat->outer = seat_current;
+    seat_current = seat;
+}
+
+void many_seat_leave_(many_seat_ *seat)
+{
+    seat_current = seat->outer;
+}
+
+int many_seat_taken_(void)
+{
+    return seat_current != NULL;
+}
+
+size_t many_item_index(void)
+{
+    const many_seat_ *seat = seat_current;
+
+    if (seat == NULL)
+        return (size_t)-1;
+    if (seat->slot_index != NULL)
+        return (size_t)atomic_load_explicit(seat->slot_index, memory_order_relaxed);
+    return (size_t)(seat->first +
+                    many_state_item_(atomic_load_explicit(seat->state, memory_order_relaxed)));
+}
+
+int many_worker_index(void)
+{
+    return seat_current != NULL ? seat_current->worker : -1;
+}
+
+int many_cancelled(void)
+{
+    const many_seat_ *seat = seat_current;
+    uint64_t state;
+
+    if (seat == NULL)
+        return 0;
+    if ((atomic_load_explicit(seat->attention, memory_order_relaxed) & MANY_ATTENTION_STOP_) != 0)
+        return 1;
+    state = atomic_load_explicit(seat->state, memory_order_relaxed);
+    return (state & MANY_PHASES_) == MANY_CONDEMNED_ || many_cancel_is_set(seat->token);
+}
