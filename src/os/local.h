@@ -22,11 +22,13 @@
 #define MANY_LOCAL_FAST_
 #endif
 
-/* A function that is called seldom: it is kept out of the way of the code that calls it. */
+/* Functions that are kept out of the way of the code that calls them now and then, or seldom. */
 #if defined(__GNUC__)
+#define MANY_APART_             __attribute__((noinline))
 #define MANY_SELDOM_            __attribute__((noinline, cold))
 #define MANY_LIKELY_(condition) __builtin_expect(!!(condition), 1)
 #else
+#define MANY_APART_
 #define MANY_SELDOM_
 #define MANY_LIKELY_(condition) (condition)
 #endif

@@ -62,8 +62,8 @@ static void process_tell(many_record_ *record, uint32_t idle)
 }
 
 /*
- * Give those who ask something to do. again: not just asked, but asked some time ago. Returns how
- * many living workers have nothing to do.
+ * Give those who ask something to do. again: what was not worth it has been lying about for a while
+ * now. Returns how many living workers have nothing to do.
  */
 static int process_serve(many_supervisor_ *supervisor, int again)
 {
@@ -132,17 +132,24 @@ static void process_staff(many_supervisor_ *supervisor)
             call->function, many_error_name(code));
 }
 
-/* See who is dead, and settle it; wait: until all are. */
-static void process_bury(many_supervisor_ *supervisor, int wait)
+/* See who is dead, and settle it; wait: until all are. Returns how many did not leave by
+ * themselves. */
+static int process_bury(many_supervisor_ *supervisor, int wait)
 {
+    int lost = 0;
+
     for (int w = 0; w < supervisor->call->workers; w++) {
         many_child_ *child = &supervisor->crew.child[w];
         many_ending_ ending;
         pid_t pid = child->pid;
 
-        if (pid != 0 && many_child_ended_(child, wait, &ending))
-            many_recover_(supervisor, w, pid, &ending);
+        if (pid == 0 || !many_child_ended_(child, wait, &ending))
+            continue;
+        lost += atomic_load_explicit(&supervisor->map.records[w].idle, memory_order_acquire) !=
+                MANY_LEAVES_;
+        many_recover_(supervisor, w, pid, &ending);
     }
+    return lost;
 }
 
 /* Tries that are over their limit are condemned, and their workers killed; never the next item's
@@ -176,19 +183,26 @@ static void process_show(many_supervisor_ *supervisor)
     many_progress_show_(&supervisor->progress, done, failed);
 }
 
-static int64_t process_deadline(const many_supervisor_ *supervisor, int idle)
+/* Is work lying about that somebody who waits, or a place that is empty, could do? */
+static int process_lies_about(const many_supervisor_ *supervisor, int idle)
+{
+    return (idle > 0 || many_crew_living_(&supervisor->crew) < supervisor->call->workers) &&
+           process_any_left(supervisor);
+}
+
+/* When to wake without an event; look_ns: to look again at work that lies about, or 0. */
+static int64_t process_deadline(const many_supervisor_ *supervisor, int64_t look_ns)
 {
     int64_t deadline = many_progress_due_ns_(&supervisor->progress);
-    int64_t now;
+    int64_t limit_ns = supervisor->call->limit_ns;
 
-    if (supervisor->call->limit_ns == 0 && idle == 0)
-        return deadline;
-    now = many_clock_ns_();
-    if (supervisor->call->limit_ns > 0 &&
-        deadline > now + many_watch_period_ns_(supervisor->call->limit_ns))
-        deadline = now + many_watch_period_ns_(supervisor->call->limit_ns);
-    if (idle > 0 && process_any_left(supervisor) && deadline > now + PROCESS_AGAIN_NS)
-        deadline = now + PROCESS_AGAIN_NS;
+    if (look_ns != 0 && deadline > look_ns)
+        deadline = look_ns;
+    if (limit_ns > 0) {
+        int64_t look = many_clock_ns_() + many_watch_period_ns_(limit_ns);
+
+        deadline = deadline > look ? look : deadline;
+    }
     return deadline;
 }
 
@@ -204,30 +218,36 @@ static void process_dismiss(many_supervisor_ *supervisor)
 static void process_watch(many_supervisor_ *supervisor)
 {
     const many_shared_map_ *map = &supervisor->map;
-    int idle = 0, again = 0, dismissed = 0;
+    int idle = 0, dismissed = 0;
+    int64_t look_ns = 0;
 
     process_staff(supervisor);
     while (supervisor->reason == 0) {
-        int living = many_crew_living_(&supervisor->crew);
+        int lost = 0, again;
         unsigned saw;
 
-        if (living == 0 && !process_any_left(supervisor))
+        if (many_crew_living_(&supervisor->crew) == 0 && !process_any_left(supervisor))
             return;
-        saw = many_crew_wait_(&supervisor->crew, -1, process_deadline(supervisor, idle));
+        if (!process_lies_about(supervisor, idle))
+            look_ns = 0;
+        else if (look_ns == 0)
+            look_ns = many_clock_ns_() + PROCESS_AGAIN_NS;
+        saw = many_crew_wait_(&supervisor->crew, -1, process_deadline(supervisor, look_ns));
         if ((saw & MANY_SAW_CANCEL_) != 0) {
             supervisor->reason =
                 many_fail(-ECANCELED, "%s: cancelled by .cancel", supervisor->call->function);
             return;
         }
-        if ((saw & MANY_SAW_DEATH_) != 0) {
-            process_bury(supervisor, 0);
-            if (!dismissed && supervisor->reason == 0)
-                process_staff(supervisor);
-        }
+        if ((saw & MANY_SAW_DEATH_) != 0)
+            lost = process_bury(supervisor, 0);
         if ((atomic_load_explicit(&map->head->attention, memory_order_acquire) &
              MANY_ATTENTION_STOP_) != 0)
             return;
-        again = idle > 0 && saw == 0;
+        again = look_ns != 0 && many_clock_ns_() >= look_ns;
+        if (again)
+            look_ns = 0;
+        if (!dismissed && (again || lost > 0 || many_crew_living_(&supervisor->crew) == 0))
+            process_staff(supervisor);
         idle = dismissed ? 0 : process_serve(supervisor, again);
         if (!dismissed && idle > 0 && idle == many_crew_living_(&supervisor->crew) &&
             !process_any_left(supervisor)) {

@@ -22,8 +22,12 @@ uint32_t many_record_claim_(many_record_ *record, uint32_t most, uint32_t *begin
         uint32_t first = many_range_begin_(word);
         uint32_t count = many_range_left_(word);
 
-        if (count == 0)
+        if (count == 0) {
+            /* An intent that came to nothing must not be taken for a claim once the word holds
+             * another range. */
+            atomic_store_explicit(&record->intent, 0, memory_order_relaxed);
             return 0;
+        }
         if (count > most)
             count = most;
         /* What a death between here and the done-marks is judged by; before the claim, in this
@@ -99,6 +103,16 @@ int many_record_open_chunk_(const many_record_ *record, uint32_t *begin, uint32_
     *begin = INTENT_BEGIN(intent);
     *end = many_range_begin_(word);
     return *end > *begin;
+}
+
+uint32_t many_record_ahead_(const many_record_ *record)
+{
+    uint32_t item = many_state_item_(atomic_load_explicit(&record->state, memory_order_relaxed));
+    uint32_t begin, end;
+
+    if (!many_record_open_chunk_(record, &begin, &end) || item >= end)
+        return 0;
+    return end - (item < begin ? begin : item) - 1;
 }
 
 uint32_t many_record_progress_(const many_record_ *record)

@@ -48,6 +48,7 @@ typedef _Atomic uint64_t many_word_;
 #define MANY_WORKS_   0U
 #define MANY_ASKS_    1U /* has nothing to do */
 #define MANY_GO_HOME_ 2U /* there is nothing more to do */
+#define MANY_LEAVES_  3U /* has seen that, and ends */
 
 typedef struct many_record_ {
     _Alignas(MANY_CACHE_LINE) many_word_ word; /* range not begun; touched by others, so alone */
@@ -118,6 +119,9 @@ void many_record_fill_(many_record_ *record, uint32_t begin, uint32_t end);
 
 /* The owner is dead: what of its chunk is open, [*begin, *end)? 0: no chunk is. */
 int many_record_open_chunk_(const many_record_ *record, uint32_t *begin, uint32_t *end);
+
+/* Items of the open chunk that were not begun yet; a guess while the owner runs on. */
+uint32_t many_record_ahead_(const many_record_ *record);
 
 /* Items this worker has done so far, those of the open chunk included; for a progress bar. */
 uint32_t many_record_progress_(const many_record_ *record);

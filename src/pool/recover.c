@@ -87,7 +87,8 @@ void many_recover_(many_supervisor_ *supervisor, int w, pid_t pid, const many_en
     uint32_t begin, end, from, to;
     int finished = (state & MANY_PHASES_) == MANY_BETWEEN_;
 
-    supervisor->barren++;
+    if (atomic_load_explicit(&record->idle, memory_order_relaxed) != MANY_LEAVES_)
+        supervisor->barren++;
     if (many_record_open_chunk_(record, &begin, &end)) {
         from = many_state_item_(state); /* first item that is not done */
         to = from;                      /* first item that was not begun */
@@ -102,7 +103,18 @@ void many_recover_(many_supervisor_ *supervisor, int w, pid_t pid, const many_en
         failed += recover_failed(map, begin, from);
         if (from > begin || to > from)
             supervisor->barren = 0;
-        if (to > from && (state & MANY_PHASES_) != MANY_CONDEMNED_ && supervisor->cutting) {
+        /* A failure that was noted in words, but is in no code yet, did not come about. */
+        if (to > from && map->codes[from] == 0 && record->failure.item == map->first + from)
+            atomic_store_explicit(&record->failure_taken, 0, memory_order_relaxed);
+        if (to > from && map->codes[from] != 0) {
+            /* It had failed by itself, before its mark: that stands, whatever it died of then. */
+            for (uint32_t i = from; i < to; i++)
+                map->codes[i] = map->codes[from];
+            done += to - from;
+            failed += to - from;
+            if (call->option.on_error == MANY_STOP)
+                atomic_fetch_or(&map->head->attention, MANY_ATTENTION_STOP_);
+        } else if (to > from && (state & MANY_PHASES_) != MANY_CONDEMNED_ && supervisor->cutting) {
             to = from; /* cut off by us: it counts among those that are cancelled */
         } else if (to > from && many_state_tries_(state) + 1 <= (uint32_t)call->option.retries &&
                    !supervisor->cutting) {

@@ -226,7 +226,27 @@ static void run_done(many_record_ *record, uint32_t next)
     MANY_FAULT_POINT("done-mark");
 }
 
-static uint32_t run_plain(many_run_ *run, uint32_t begin, uint32_t end)
+/*
+ * Something is up: the item before mark's failed, the map is over, or somebody is hungry. mark and
+ * stop are state words. Returns where the chunk stops now; an item before mark's when the one that
+ * has just run does not count. Not inlined, so that the plain loop keeps its registers.
+ */
+__attribute__((noinline)) static uint64_t run_attend(many_run_ *run, uint32_t begin, uint64_t mark,
+                                                     uint64_t stop, int code)
+{
+    const uint32_t next = many_state_item_(mark);
+
+    if (run_is_over(run))
+        return mark - 1;
+    if (code == 0)
+        return many_state_(run_share(run, begin, next, many_state_item_(stop)), 0, MANY_RUNNING_);
+    run_fail(run, next - 1, next, code, 1);
+    return run_is_over(run) ? mark : stop;
+}
+
+/* marks: 1: record what is done, item by item; 0: nobody will ask (a thread does not die alone). */
+__attribute__((always_inline)) static inline uint32_t run_simple(many_run_ *run, uint32_t begin,
+                                                                 uint32_t end, const int marks)
 {
     const many_call_ *call = run->call;
     many_fn *const fn = call->fn;
@@ -238,29 +258,39 @@ static uint32_t run_plain(many_run_ *run, uint32_t begin, uint32_t end)
     const char *item = many_call_item_(call, run->first + begin);
     char *result =
         run->results != NULL ? run->results + (size_t)(begin - run->results_from) * out_step : NULL;
+    uint64_t mark = many_state_(begin, 0, MANY_RUNNING_);
+    uint64_t stop = many_state_(end, 0, MANY_RUNNING_);
 
-    for (uint32_t i = begin; i < end; i++) {
+    do {
         int code;
 
-        atomic_store_explicit(state, many_state_(i, 0, MANY_RUNNING_), memory_order_relaxed);
+        atomic_store_explicit(state, mark, memory_order_relaxed);
         atomic_signal_fence(memory_order_seq_cst);
         MANY_FAULT_POINT("start");
         code = fn(item, result, context);
         MANY_FAULT_POINT("end");
+        mark++;
         if (__builtin_expect(
                 (code | (int)atomic_load_explicit(attention, memory_order_relaxed)) != 0, 0)) {
-            if (run_is_over(run))
-                return i;
-            if (code != 0)
-                run_fail(run, i, i + 1, code, 1);
-            else
-                end = run_share(run, begin, i + 1, end);
+            stop = run_attend(run, begin, mark, stop, code);
+            if (stop < mark)
+                break;
         }
-        run_done(run->record, i + 1);
+        if (marks) {
+            atomic_signal_fence(memory_order_seq_cst);
+            atomic_store_explicit(state, many_state_(many_state_item_(mark), 0, MANY_BETWEEN_),
+                                  memory_order_relaxed);
+            MANY_FAULT_POINT("done-mark");
+        }
         item += in_step;
         result += out_step;
-    }
-    return end;
+    } while (mark != stop);
+    return many_state_item_(stop);
+}
+
+static uint32_t run_plain(many_run_ *run, uint32_t begin, uint32_t end)
+{
+    return run->call->processes ? run_simple(run, begin, end, 1) : run_simple(run, begin, end, 0);
 }
 
 static uint32_t run_careful(many_run_ *run, uint32_t begin, uint32_t end)
@@ -287,6 +317,8 @@ static uint32_t run_careful(many_run_ *run, uint32_t begin, uint32_t end)
         if (code != 0)
             run_fail(run, i, i + 1, code, tries);
         run_done(run->record, i + 1);
+        if (code != 0 && run_is_over(run))
+            return i + 1;
         if ((atomic_load_explicit(run->attention, memory_order_relaxed) & MANY_ATTENTION_HUNGRY_) !=
             0)
             end = run_share(run, begin, i + 1, end);
@@ -348,8 +380,10 @@ static uint32_t run_range(many_run_ *run, uint32_t begin, uint32_t end)
         if (!run_range_once(run, begin, to))
             return begin;
         begin = to;
+        if (run_is_over(run))
+            break;
     }
-    return end;
+    return begin;
 }
 
 uint32_t many_run_items_(many_run_ *run, uint32_t begin, uint32_t end)

@@ -23,6 +23,9 @@
 #define SHARED_ROUND_ITEMS UINT64_C(0x40000000)
 #define SHARED_ROUND_BYTES (UINT64_C(4) << 30)
 
+/* Work that is done in this time is not worth asking for. */
+#define SHARED_WORTH_NS ((uint64_t)(60 * MANY_MICROSECOND_NS))
+
 /* A worker that has nothing to do looks for this long before it sleeps: shorter than waking a core.
  */
 #define SHARED_SPIN_NS (20 * MANY_MICROSECOND_NS)
@@ -48,11 +51,16 @@ static int shared_try(many_shared_map_ *map, uint32_t n)
 
     map->n = n;
     map->buffer_bytes = 0;
-    if (area)
-        map->buffer_bytes = shared_align(
-            call->out_bytes > SHARED_BUFFER_BYTES ? call->out_bytes : SHARED_BUFFER_BYTES, page);
+    if (area) {
+        /* Room for a chunk, or for all there is: the buffers of a small map share the records'
+         * page. */
+        size_t most = call->out_bytes > SHARED_BUFFER_BYTES ? call->out_bytes : SHARED_BUFFER_BYTES;
+
+        map->buffer_bytes = n < most / call->out_bytes ? n * call->out_bytes : most;
+        map->buffer_bytes = shared_align(map->buffer_bytes, MANY_CACHE_LINE);
+    }
     records = shared_align(sizeof(many_shared_head_), MANY_CACHE_LINE);
-    buffers = shared_align(records + workers * sizeof(many_record_), page);
+    buffers = records + workers * sizeof(many_record_);
     codes = shared_align(buffers + workers * map->buffer_bytes, page);
     tries = shared_align(codes + (size_t)n * sizeof(int), page);
     marks = shared_align(tries + (retries ? (size_t)n * sizeof(uint16_t) : 0), page);
@@ -129,6 +137,32 @@ static void shared_aim(const many_shared_map_ *map, many_run_ *run, uint32_t way
     }
 }
 
+/* Results that fn is about to write straight into shared memory: their pages, mapped in by the
+ * piece. */
+#define SHARED_PIECE_BYTES ((size_t)512 * 1024)
+
+typedef struct shared_piece {
+    const char *from, *to; /* mapped in already */
+    int off;               /* the system does not do it */
+} shared_piece;
+
+static void shared_touch(shared_piece *piece, const many_run_ *run, uint32_t begin, uint32_t count)
+{
+    const size_t step = run->call->out_bytes;
+    char *from = run->results + (size_t)begin * step;
+    uint32_t left =
+        many_range_left_(atomic_load_explicit(&run->record->word, memory_order_relaxed));
+    size_t bytes = count * step, most = bytes + left * step;
+
+    if (piece->off || (from >= piece->from && from + bytes <= piece->to))
+        return;
+    if (bytes < SHARED_PIECE_BYTES)
+        bytes = most < SHARED_PIECE_BYTES ? most : SHARED_PIECE_BYTES;
+    piece->off = !many_memory_populate_(from, bytes);
+    piece->from = from;
+    piece->to = from + bytes;
+}
+
 /* Results of [begin, end) become visible to the parent, whatever happens to us next. */
 static uint32_t shared_bring_home(const many_shared_map_ *map, many_run_ *run, uint32_t way,
                                   uint32_t begin, uint32_t end, int w)
@@ -156,6 +190,27 @@ static uint32_t shared_bring_home(const many_shared_map_ *map, many_run_ *run, u
     return way;
 }
 
+/*
+ * Is there anything that a worker without work should ask for: words that others have not worked
+ * off, or chunks that they may give back? What would be done before a hand-over is through (two
+ * wake-ups), by the time that the own items took, is not worth it: the worker leaves by itself.
+ * Should that turn out wrong, or a death make work again, the supervisor makes a worker for it.
+ */
+static int shared_should_ask(const many_shared_map_ *map, const many_record_ *own)
+{
+    uint64_t item_ns = atomic_load_explicit(&own->item_ns, memory_order_relaxed);
+    uint64_t items = 0;
+
+    for (int w = 0; w < map->call->workers; w++) {
+        const many_record_ *record = &map->records[w];
+
+        if (record != own)
+            items += many_range_left_(atomic_load_explicit(&record->word, memory_order_relaxed)) +
+                     many_record_ahead_(record);
+    }
+    return items > 0 && (item_ns == 0 || items * item_ns > SHARED_WORTH_NS);
+}
+
 /* Nothing left in the own range: ask for more. 0: there is none, go home. */
 static int shared_ask(const many_shared_map_ *map, many_record_ *record)
 {
@@ -180,6 +235,7 @@ static int shared_ask(const many_shared_map_ *map, many_record_ *record)
 _Noreturn void many_shared_work_(many_shared_map_ *map, int w)
 {
     many_record_ *record = &map->records[w];
+    shared_piece piece = {NULL, NULL, 0};
     many_run_ run;
     uint32_t way = shared_way(map);
 
@@ -187,6 +243,7 @@ _Noreturn void many_shared_work_(many_shared_map_ *map, int w)
     run.codes = map->codes;
     run.tries = map->tries;
     atomic_store_explicit(&record->way, way, memory_order_relaxed);
+    atomic_store_explicit(&record->item_ns, 0, memory_order_relaxed);
     many_run_begin_(&run, map->call, record, &map->head->attention, w);
     shared_aim(map, &run, way, w);
     for (;;) {
@@ -197,21 +254,30 @@ _Noreturn void many_shared_work_(many_shared_map_ *map, int w)
             break;
         count = many_record_claim_(record, many_run_chunk_(&run, many_range_left_(word)), &begin);
         if (count == 0) {
-            if (!shared_ask(map, record))
+            if (!shared_should_ask(map, record) || !shared_ask(map, record))
                 break;
             run.clock_ns = many_clock_ns_();
             continue;
         }
         if (way == MANY_REACH_)
             run.results_from = begin;
+        else if (run.results != NULL)
+            shared_touch(&piece, &run, begin, count);
         end = many_run_items_(&run, begin, begin + count);
-        if ((atomic_load_explicit(run.attention, memory_order_relaxed) & MANY_ATTENTION_STOP_) != 0)
-            break; /* the open chunk says what is done and what is not begun */
+        if ((atomic_load_explicit(run.attention, memory_order_relaxed) & MANY_ATTENTION_STOP_) !=
+            0) {
+            /* The open chunk says what is done and what is not begun; an item that ran and does
+             * not count was not begun either: we do not die of it. */
+            atomic_store_explicit(&record->state, many_state_(end, 0, MANY_BETWEEN_),
+                                  memory_order_relaxed);
+            many_bell_ring_(map->bell);
+            break;
+        }
         way = shared_bring_home(map, &run, way, begin, end, w);
         many_run_close_(&run, end - begin);
         if (end < begin + count)
             many_bell_ring_(map->bell); /* given back: somebody waits for it */
     }
-    many_bell_ring_(map->bell);
+    atomic_store_explicit(&record->idle, MANY_LEAVES_, memory_order_release);
     many_child_exit_(0);
 }

@@ -149,7 +149,7 @@ static void slots_run(many_slots_ *slots, many_record_ *record, int w, uint32_t 
     const void *item = call->option.next != NULL ? slot->item : many_call_item_(call, slot->index);
     int64_t begun;
     uint32_t tries;
-    int code;
+    int code, stop;
 
     if (call->option.inputs != NULL) {
         many_call_zip_(call, slot->index, zip);
@@ -178,15 +178,15 @@ static void slots_run(many_slots_ *slots, many_record_ *record, int w, uint32_t 
         cause->seconds = (double)(slot->failure_ns - begun) / 1e9;
         many_cause_write_(cause, many_error_words_(code), call->option.item_limit_s, 0);
         many_error_clear_();
-        if (!slot->cancelled && call->option.on_error == MANY_STOP) {
-            atomic_fetch_or(&slots->head->attention, MANY_ATTENTION_STOP_);
-            slots_ring(slots, MANY_NAPS_);
-        }
     }
+    stop = code != 0 && !slot->cancelled && call->option.on_error == MANY_STOP;
     MANY_FAULT_POINT("hand-over");
     atomic_store_explicit(&slots->status[s], MANY_SLOT_DONE_, memory_order_seq_cst);
+    /* Not before: who hears of it kills us all, and the failure itself must not be lost. */
+    if (stop)
+        atomic_fetch_or(&slots->head->attention, MANY_ATTENTION_STOP_);
     MANY_FAULT_POINT("done-mark");
-    slots_ring(slots, MANY_SLEEPS_);
+    slots_ring(slots, stop ? MANY_NAPS_ : MANY_SLEEPS_);
 }
 
 void many_slots_work_(many_slots_ *slots, int w)

@@ -17,32 +17,32 @@
 /*
  * The state word of a worker: which item, which try, how far. One word, so that it is always whole.
  *
- *   bits 63..32  number of the item in its round (or of its slot)
- *   bits 31..16  tries before this one
- *   bits  1..0   MANY_BETWEEN_: not in fn; this item is next, the ones before it are done
+ *   bits  0..31  number of the item in its round (or of its slot): low, so that the next is + 1
+ *   bits 32..33  MANY_BETWEEN_: not in fn; this item is next, the ones before it are done
  *                MANY_RUNNING_: in fn
  *                MANY_ENDED_: fn has returned, and its outcome is being recorded
  *                MANY_CONDEMNED_: the supervisor has ended this try; the worker may not go on
+ *   bits 48..63  tries before this one
  */
 #define MANY_BETWEEN_   UINT64_C(0)
-#define MANY_RUNNING_   UINT64_C(1)
-#define MANY_CONDEMNED_ UINT64_C(2)
-#define MANY_ENDED_     UINT64_C(3)
-#define MANY_PHASES_    UINT64_C(3)
+#define MANY_RUNNING_   (UINT64_C(1) << 32)
+#define MANY_CONDEMNED_ (UINT64_C(2) << 32)
+#define MANY_ENDED_     (UINT64_C(3) << 32)
+#define MANY_PHASES_    (UINT64_C(3) << 32)
 
 static inline uint64_t many_state_(uint32_t item, uint32_t tries, uint64_t phase)
 {
-    return (uint64_t)item << 32 | (uint64_t)(tries & 0xFFFF) << 16 | phase;
+    return (uint64_t)(tries & 0xFFFF) << 48 | phase | item;
 }
 
 static inline uint32_t many_state_item_(uint64_t state)
 {
-    return (uint32_t)(state >> 32);
+    return (uint32_t)state;
 }
 
 static inline uint32_t many_state_tries_(uint64_t state)
 {
-    return (uint32_t)(state >> 16) & 0xFFFF;
+    return (uint32_t)(state >> 48);
 }
 
 /* Bits of the word that a worker looks at between two items. */

@@ -17,17 +17,15 @@
 
 int many_futex_wait_(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns)
 {
-    struct timespec until, *at = NULL;
+    /* Never is 292 years: a wait without a time limit would be restarted after a handler that was
+     * installed with SA_RESTART, and could not say -EINTR. */
+    struct timespec until = {(time_t)(deadline_ns / MANY_SECOND_NS),
+                             (long)(deadline_ns % MANY_SECOND_NS)};
 
-    if (deadline_ns != MANY_NEVER_NS) {
-        until.tv_sec = (time_t)(deadline_ns / MANY_SECOND_NS);
-        until.tv_nsec = (long)(deadline_ns % MANY_SECOND_NS);
-        at = &until;
-    }
     /* WAIT_BITSET takes an absolute time on CLOCK_MONOTONIC; without FUTEX_PRIVATE_FLAG it serves
      * both kinds. */
-    if (syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, at, NULL, FUTEX_BITSET_MATCH_ANY) ==
-        0)
+    if (syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, &until, NULL,
+                FUTEX_BITSET_MATCH_ANY) == 0)
         return 0;
     if (errno == ETIMEDOUT || errno == EINTR)
         return -errno;

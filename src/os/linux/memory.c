@@ -49,6 +49,18 @@ void many_memory_unmap_(void *memory, size_t bytes)
         munmap(memory, bytes);
 }
 
+/* In the kernel's headers since 5.14. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+int many_memory_populate_(void *memory, size_t bytes)
+{
+    uintptr_t page = many_memory_page_(), from = (uintptr_t)memory & ~(page - 1);
+
+    return madvise((void *)from, (uintptr_t)memory + bytes - from, MADV_POPULATE_WRITE) == 0;
+}
+
 size_t many_memory_page_(void)
 {
     return (size_t)sysconf(_SC_PAGESIZE);

@@ -162,25 +162,26 @@ int many_child_ended_(many_child_ *child, int wait, many_ending_ *ending)
     ending->exit_status = -1;
     if (child->pid == 0)
         return 1;
-    if (child->fd >= 0 && !process_pidfd_dead(child->fd, wait))
-        return 0;
     for (;;) {
         memset(&info, 0, sizeof info);
         memset(&usage, 0, sizeof usage);
-        /* The raw call also gives the child's resource usage. Without a pidfd never block in it: if
-         * SIGCHLD is ignored the wait would last until the last of all children is gone. */
+        /* The raw call also gives the child's resource usage. Never block in it: without a pidfd,
+         * and with SIGCHLD ignored, it would last until the last of all children is gone. */
         got = syscall(SYS_waitid, child->fd >= 0 ? P_PIDFD : P_PID,
                       child->fd >= 0 ? child->fd : child->pid, &info, WEXITED | WNOHANG, &usage);
         if (got < 0 && errno == EINTR)
             continue;
-        if (got < 0 || info.si_pid != 0)
+        if (got == 0 && info.si_pid != 0)
             break;
-        if (child->fd >= 0) {
-            /* Dead, and not ours to wait for yet: a tracer has it. */
-        } else if (!wait) {
+        if (got < 0 && (child->fd < 0 || process_pidfd_dead(child->fd, wait)))
+            break; /* dead, and somebody else has its status */
+        if (!wait)
             return 0;
-        }
-        poll(NULL, 0, PROCESS_LOOK_MS);
+        /* Alive; or dead and in the hands of a tracer, which leaves the pidfd readable. */
+        if (child->fd < 0 || process_pidfd_dead(child->fd, 0))
+            poll(NULL, 0, PROCESS_LOOK_MS);
+        else
+            process_pidfd_dead(child->fd, 1);
     }
     if (got < 0) {
         process_ask_kernel(child->fd, ending);
