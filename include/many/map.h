@@ -74,6 +74,8 @@ typedef struct many_input {
  *                    returns it
  *
  * Called by the thread that called the map, never by two at a time. While it blocks, results wait.
+ * In a process map the item crosses as its bytes: what it points at must have been there before the
+ * call, when the workers are forked.
  */
 typedef int many_next_fn(void *item, void *context);
 
@@ -143,7 +145,8 @@ typedef struct many_map_options {
  *   fn       the task; runs in forked children
  *   in       n items of in_bytes each, read where they lie; NULL: fn works from many_item_index()
  *            and its context
- *   out      n results of out_bytes each; NULL: no results
+ *   out      n results of out_bytes each; NULL: no results. What stands there for an item that was
+ *            not done is of no use
  *   options  by name: many_process_map(fn, in, out, 1000, .workers = 4, .desc = "files")
  *
  * With .next, in only carries the type ((record *)NULL will do) and out may be NULL; if out or

@@ -325,7 +325,7 @@ static int process_round(many_supervisor_ *supervisor)
 int many_map_in_processes_(const many_call_ *call)
 {
     many_supervisor_ supervisor;
-    uint64_t probe = 0, next = 0;
+    uint64_t next = 0;
     int code, going = 1;
 
     memset(&supervisor, 0, sizeof supervisor);
@@ -341,7 +341,6 @@ int many_map_in_processes_(const many_call_ *call)
     supervisor.map.call = call;
     supervisor.map.parent = getpid();
     supervisor.map.bell = supervisor.crew.bell;
-    supervisor.map.probe = &probe;
     while (going && next < call->option.n) {
         supervisor.cutting = 0;
         supervisor.reason = many_shared_open_(&supervisor.map, next);

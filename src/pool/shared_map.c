@@ -107,17 +107,6 @@ void many_shared_close_(many_shared_map_ *map)
     map->memory = NULL;
 }
 
-/* Which way home does this worker have? Tried once, on a word that is there for it. */
-static uint32_t shared_way(const many_shared_map_ *map)
-{
-    const uint64_t word = 1;
-
-    if (map->call->out == NULL || map->call->option.in_place)
-        return MANY_IN_PLACE_;
-    return many_reach_write_(map->parent, map->probe, &word, sizeof word) == 0 ? MANY_REACH_
-                                                                               : MANY_AREA_;
-}
-
 static void shared_aim(const many_shared_map_ *map, many_run_ *run, uint32_t way, int w)
 {
     const many_call_ *call = map->call;
@@ -237,7 +226,8 @@ _Noreturn void many_shared_work_(many_shared_map_ *map, int w)
     many_record_ *record = &map->records[w];
     shared_piece piece = {NULL, NULL, 0};
     many_run_ run;
-    uint32_t way = shared_way(map);
+    uint32_t way =
+        map->call->out == NULL || map->call->option.in_place ? MANY_IN_PLACE_ : MANY_REACH_;
 
     run.first = map->first;
     run.codes = map->codes;

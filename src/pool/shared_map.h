@@ -44,11 +44,10 @@ typedef struct many_shared_head_ {
 
 typedef struct many_shared_map_ {
     const many_call_ *call;
-    uint64_t first;  /* index of the round's first item */
-    uint32_t n;      /* items in the round */
-    pid_t parent;    /* whom the workers write to */
-    int bell;        /* what they ring */
-    uint64_t *probe; /* a word of the parent's private memory, to try a write on */
+    uint64_t first; /* index of the round's first item */
+    uint32_t n;     /* items in the round */
+    pid_t parent;   /* whom the workers write to */
+    int bell;       /* what they ring */
 
     void *memory;
     size_t bytes;

@@ -85,6 +85,9 @@ static int thread_steal(thread_map *map, many_record_ *record)
             return 0;
         if (many_record_cut_(richest, &begin, &end)) {
             many_record_fill_(record, begin, end);
+            /* Whoever looked in between saw the loot in neither word. */
+            if (end - begin > 1)
+                thread_tell(map);
             return 1;
         }
     }
