@@ -28,6 +28,25 @@
     X(EEXIST, "exists already")                                                                    \
     X(ENOTDIR, "not a directory")                                                                  \
     X(EISDIR, "is a directory")                                                                    \
+    X(ENXIO, "no such device or address")                                                          \
+    X(EXDEV, "on another file system")                                                             \
+    X(ENODEV, "no such device")                                                                    \
+    X(ENOEXEC, "not a program")                                                                    \
+    X(ETXTBSY, "the program file is being written")                                                \
+    X(ESPIPE, "not a file that can be searched")                                                   \
+    X(EMLINK, "too many links")                                                                    \
+    X(ELOOP, "too many symbolic links")                                                            \
+    X(ENOTEMPTY, "folder not empty")                                                               \
+    X(EILSEQ, "not a valid character")                                                             \
+    X(EPROTO, "protocol error")                                                                    \
+    X(ENOTSOCK, "not a socket")                                                                    \
+    X(EADDRINUSE, "address in use")                                                                \
+    X(ENETUNREACH, "network unreachable")                                                          \
+    X(ECONNRESET, "connection reset")                                                              \
+    X(ECONNREFUSED, "connection refused")                                                          \
+    X(EHOSTUNREACH, "host unreachable")                                                            \
+    X(EDQUOT, "over the quota")                                                                    \
+    X(ESTALE, "stale file handle")                                                                 \
     X(EINVAL, "an argument makes no sense")                                                        \
     X(ENFILE, "the system has no descriptors left")                                                \
     X(EMFILE, "the process has no descriptors left")                                               \
@@ -75,7 +94,7 @@ static _Thread_local struct {
 static const error_entry *error_find(int code)
 {
     for (size_t i = 0; i < sizeof error_entries / sizeof error_entries[0]; i++)
-        if (error_entries[i].code == code || error_entries[i].code == -code)
+        if (error_entries[i].code == code || -error_entries[i].code == code)
             return &error_entries[i];
     return NULL;
 }
@@ -145,6 +164,11 @@ int many_fail(int code, const char *format, ...)
 const char *many_error_words_(int code)
 {
     return error_last.code == code ? error_last.text : "";
+}
+
+void many_error_expire_(void)
+{
+    error_last.code = 0;
 }
 
 void many_error_clear_(void)

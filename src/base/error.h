@@ -8,6 +8,9 @@
 /* The words that go with code, if this thread's last many_fail() was for it; else "". */
 const char *many_error_words_(int code);
 
+/* The thread's message stays to be read, but is no longer the words of any failure to come. */
+void many_error_expire_(void);
+
 /* Forget the thread's message, so that an old one is never taken for a new failure's. */
 void many_error_clear_(void);
 

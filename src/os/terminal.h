@@ -11,6 +11,9 @@
 
 #include "os/clock.h"
 
+/* 1 if fd is an open descriptor. */
+int many_terminal_is_open_(int fd);
+
 /* 1 if fd is a terminal. */
 int many_terminal_is_(int fd);
 

@@ -76,6 +76,30 @@ static int process_pidfd_open(pid_t pid)
     return many_stream_lift_(fd);
 }
 
+/* To this child and no other: a pid may be somebody else's by now, a pidfd never is. */
+static void process_send(const many_child_ *child, int signal)
+{
+    if (child->fd >= 0 &&
+        (syscall(SYS_pidfd_send_signal, child->fd, signal, NULL, 0) == 0 || errno == ESRCH))
+        return;
+    kill(child->pid, signal); /* no pidfd; or a sandbox knows half of its calls */
+}
+
+/*
+ * A child that died before its parent has the pidfd could not be asked how, if somebody else took
+ * its status: so it stays here until the parent is ready. All signals are blocked on both sides.
+ * SIGCONT, because one that comes from elsewhere, or too late, does nothing to a process that runs.
+ */
+static void process_hold(void)
+{
+    sigset_t release;
+
+    sigemptyset(&release);
+    sigaddset(&release, SIGCONT);
+    while (sigwaitinfo(&release, NULL) < 0 && errno == EINTR)
+        continue;
+}
+
 int many_child_fork_(many_child_ *child)
 {
     many_signal_state_ state;
@@ -95,27 +119,25 @@ int many_child_fork_(many_child_ *child)
         return code;
     }
     if (pid > 0) {
-        many_signal_unblock_(&state);
         child->pid = pid;
         child->fd = process_pidfd_open(pid);
+        process_send(child, SIGCONT);
+        many_signal_unblock_(&state);
         return 1;
     }
     /* The signal acts from now on; a parent that died before is no longer our parent. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(0);
+    process_hold();
     many_signal_reset_(&state);
     return 0;
 }
 
 void many_child_kill_(const many_child_ *child)
 {
-    if (child->pid == 0)
-        return;
-    if (child->fd >= 0)
-        syscall(SYS_pidfd_send_signal, child->fd, SIGKILL, NULL, 0);
-    else
-        kill(child->pid, SIGKILL);
+    if (child->pid != 0)
+        process_send(child, SIGKILL);
 }
 
 /* wait(2)'s status word, taken apart. */

@@ -3,6 +3,7 @@
 #include "os/terminal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <poll.h>
@@ -15,6 +16,11 @@
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
+
+int many_terminal_is_open_(int fd)
+{
+    return fcntl(fd, F_GETFD) >= 0;
+}
 
 int many_terminal_is_(int fd)
 {

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * many.c - the whole library in one file, for those who build without a build system:
+ *
+ *   cc -std=c11 -O2 -Iinclude -Isrc src/many.c your_program.c -pthread
+ *
+ * Written by tools/check_layers.py --many: every source file once, rooms from below.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include "base/error.c"
+#include "base/fault.c"
+#include "base/options.c"
+#include "base/text.c"
+#include "base/width.c"
+
+#include "os/os.c"
+
+#include "bar/bar.c"
+#include "bar/board.c"
+#include "bar/draw.c"
+#include "bar/plain.c"
+#include "bar/rate.c"
+#include "bar/screen.c"
+
+#include "task/cancel.c"
+#include "task/cause.c"
+#include "task/seat.c"
+
+#include "pool/call.c"
+#include "pool/crew.c"
+#include "pool/first.c"
+#include "pool/map.c"
+#include "pool/process_map.c"
+#include "pool/progress.c"
+#include "pool/record.c"
+#include "pool/recover.c"
+#include "pool/run.c"
+#include "pool/shared_map.c"
+#include "pool/slots.c"
+#include "pool/stream.c"
+#include "pool/thread_map.c"
