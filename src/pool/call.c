@@ -9,6 +9,8 @@
 #include "base/options.h"
 #include "os/clock.h"
 
+#define CALL_WINDOW_MOST ((size_t)1 << 20) /* slots; their numbers have 32 bits */
+
 _Static_assert(sizeof(many_map_options) == 4 * 4 + (sizeof(void *) == 8 ? 22 * 8 : 0) ||
                    sizeof(void *) != 8,
                "no padding in a public struct");
@@ -68,9 +70,6 @@ static int call_check_source(const many_call_ *call)
                          "%s: out and .codes need n, their length, also with .next; or take the "
                          "results by .on_result",
                          call->function);
-    if (option->window > UINT32_C(1) << 20)
-        return many_fail(-EINVAL, "%s: .window is %zu: at most %u", call->function, option->window,
-                         1U << 20);
     return 0;
 }
 
@@ -78,6 +77,11 @@ static int call_check_numbers(const many_call_ *call)
 {
     const many_map_options *option = &call->option;
 
+    if (option->named_ != NULL)
+        return many_fail(-EINVAL,
+                         "%s: a value without a name follows n: write .workers = value, or the "
+                         "name of the option that is meant",
+                         call->function);
     if (option->workers < 0 || option->workers > MANY_WORKERS_MOST_)
         return many_fail(-EINVAL, "%s: .workers is %d: 1 to %d, or 0 for the CPUs that are usable",
                          call->function, option->workers, MANY_WORKERS_MOST_);
@@ -92,6 +96,9 @@ static int call_check_numbers(const many_call_ *call)
                          call->function, option->item_limit_s);
     if (option->in_place != 0 && option->in_place != 1)
         return many_fail(-EINVAL, "%s: .in_place is %d: 0 or 1", call->function, option->in_place);
+    if ((option->next != NULL || option->on_result != NULL) && option->window > CALL_WINDOW_MOST)
+        return many_fail(-EINVAL, "%s: .window is %zu: at most %zu", call->function, option->window,
+                         CALL_WINDOW_MOST);
     if (option->on_result == NULL && option->on_result_context != NULL)
         return many_fail(-EINVAL, "%s: .on_result_context needs .on_result", call->function);
     return 0;

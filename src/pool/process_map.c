@@ -178,7 +178,7 @@ static void process_show(many_supervisor_ *supervisor)
         const many_record_ *record = &supervisor->map.records[w];
 
         done += many_record_progress_(record);
-        failed += many_closed_failed_(atomic_load_explicit(&record->closed, memory_order_relaxed));
+        failed += many_record_failures_(record);
     }
     many_progress_show_(&supervisor->progress, done, failed);
 }
@@ -221,7 +221,8 @@ static void process_watch(many_supervisor_ *supervisor)
     int idle = 0, dismissed = 0;
     int64_t look_ns = 0;
 
-    process_staff(supervisor);
+    if (!many_cancel_is_set(supervisor->call->option.cancel)) /* else the first look ends it */
+        process_staff(supervisor);
     while (supervisor->reason == 0) {
         int lost = 0, again;
         unsigned saw;

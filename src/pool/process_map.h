@@ -20,6 +20,7 @@ typedef struct many_supervisor_ {
     many_first_ first;
     uint64_t done, failed; /* in the rounds before this one; failed ones are done, too */
     uint32_t barren;       /* deaths in a row that nothing was done before */
+    uint64_t barren_done;  /* items that were done at the last of them */
     int cutting;           /* 1: what runs now is cut off, and neither failed nor tried again */
     int reason;            /* the negative code that ends the map, or 0 */
 } many_supervisor_;

@@ -127,3 +127,18 @@ uint32_t many_record_progress_(const many_record_ *record)
         return many_closed_done_(closed) + (item - begin);
     return many_closed_done_(closed);
 }
+
+void many_record_fail_(many_record_ *record, uint32_t count)
+{
+    uint32_t failures = atomic_load_explicit(&record->failures, memory_order_relaxed);
+
+    atomic_store_explicit(&record->failures, failures + count, memory_order_relaxed);
+    /* With the fence in many_record_failures_(): who sees the state that comes next, sees this. */
+    atomic_thread_fence(memory_order_release);
+}
+
+uint32_t many_record_failures_(const many_record_ *record)
+{
+    atomic_thread_fence(memory_order_acquire);
+    return atomic_load_explicit(&record->failures, memory_order_relaxed);
+}

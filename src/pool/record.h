@@ -7,30 +7,40 @@
  * Word and record lie in shared memory, so that after a death they say exactly what is done, what
  * was running, and what is left.
  *
- * Range word    begin (low half) and end, packed into 64 bits and changed by compare-and-swap only.
+ *   Range word  begin (low half) and end, packed into 64 bits, changed by compare-and-swap only.
  *               The owner moves begin: forward to claim a chunk, back to give the end of a claimed
- * chunk back. Others cut end down (a thief among threads, the supervisor among processes). An empty
- * word is filled by its owner (threads) or by the supervisor, while the owner asks for work
- * (processes). No ABA problem: a word that was changed and changed back is the same range, free to
- * claim. Intent        what the owner is about to claim: begin (32 bits), count (16), tag (16: the
- * low half of done). Written *before* the compare-and-swap. Closed        done and failed items of
- * this worker so far (32 bits each). Storing it ends the chunk: done grows by 1 to 32768, so its
- * low half differs from the intent's tag. State         see task/seat.h.
+ *               chunk back. Others cut end down: a thief among threads, the supervisor among
+ *               processes. An empty word is filled by its owner (threads), or by the supervisor
+ *               while the owner asks for work or is dead (processes).
+ *               No ABA problem: a word that was changed and changed back is the same range.
+ *   Intent      what the owner is about to claim: begin (32 bits), count (16), and a tag (16), the
+ *               low half of done. Stored before the compare-and-swap of a claim; 0 before the owner
+ *               asks for work, lest a word that is filled then seem to be claimed.
+ *   Closed      done and failed items of this worker so far, 32 bits each. Storing it ends the
+ *               chunk: done grows by 1 to 32768, so its low half differs from the intent's tag.
+ *   State       which item, how far: task/seat.h.
  *
- * After a death (the order of the owner's stores is program order: the kernel stops it between two
- * instructions, and who reads has seen the death, which orders everything before it): tag != low
- * half of done              no chunk is open word.begin == intent.begin           the intent was
- * not carried out: no chunk is open else                                 the chunk is
- * [intent.begin, word.begin): begin moved to its end, or a part was given back since. Nobody else
- * moves begin while a chunk is open. in it, items before state.item       are done; their codes and
- * results are in shared memory state.item, not MANY_BETWEEN_        was running: it fails, or is
- * tried again the others, and [word.begin, end)    were not begun: somebody else gets them
+ * After a death the order of the owner's stores is its program order: the kernel stops it between
+ * two instructions, and who reads has seen the death, which orders all that was before it. Then
+ *
+ *   intent is 0, or its tag is not the low half of done    no chunk is open
+ *   word.begin is intent.begin                             the claim was not made: none is open
+ *   else                                                   the chunk is [intent.begin, word.begin):
+ *                                                          begin moved to its end, or some of it was
+ *                                                          given back; nobody else moves begin
+ *   items of the chunk before state.item                   are done; their codes and results are in
+ *                                                          shared memory
+ *   state.item, unless MANY_BETWEEN_                       was running: it fails, or is tried again
+ *   the others, and [word.begin, word.end)                 were not begun. They are one range, and
+ *                                                          go back into the word of the dead, for
+ *                                                          its successor or whoever runs dry
+ *
+ * tests/model/record_model.py visits every interleaving of this with cuts, fills and kills.
  *
  * Memory orders: a claim and a cut are acquire-release, so that who receives a range sees what its
- * giver wrote. Stores of intent, state and closed are relaxed for the processor; fn, an opaque
- * call, and the fences beside them keep the compiler's order. Where a living worker's closed is
- * read for its results (never: results are read after the worker's end, or after it asked for work,
- * which is release-acquire).
+ * giver wrote. Intent and state are relaxed: fn, an opaque call, and the fences beside them keep the
+ * compiler's order, and the processor's does not matter to who has seen the death. Closed is stored
+ * with release, for the bar that counts it while its owner lives.
  */
 #ifndef MANY_POOL_RECORD_H
 #define MANY_POOL_RECORD_H
@@ -58,6 +68,7 @@ typedef struct many_record_ {
     _Atomic uint64_t slot_index;    /* index of the item in its slot (stream.c) */
     _Atomic int64_t chunk_ns;       /* when the open chunk was begun */
     _Atomic uint32_t item_ns;       /* what an item takes, lately */
+    _Atomic uint32_t failures;      /* items that failed, those of the open chunk included */
     _Atomic uint32_t idle;          /* MANY_WORKS_ ...; a futex */
     _Atomic uint32_t way;           /* how its results go home (shared_map.h) */
     _Atomic uint32_t failure_taken; /* 1: failure is being written; 2: it is whole */
@@ -125,5 +136,12 @@ uint32_t many_record_ahead_(const many_record_ *record);
 
 /* Items this worker has done so far, those of the open chunk included; for a progress bar. */
 uint32_t many_record_progress_(const many_record_ *record);
+
+/* Of them, and perhaps some later ones, those that failed. To be asked after the progress: no item
+ * is in that as done before it is here as failed. */
+uint32_t many_record_failures_(const many_record_ *record);
+
+/* Owner: so many more items have failed; before the state says that they are done. */
+void many_record_fail_(many_record_ *record, uint32_t count);
 
 #endif

@@ -75,6 +75,18 @@ static void recover_fail(many_supervisor_ *supervisor, int w, pid_t pid, const m
     many_first_keep_(&supervisor->first, now, &cause);
 }
 
+/* One more death before anything was begun; and if nobody has done anything since the last one, one
+ * more in a row. */
+static void recover_count(many_supervisor_ *supervisor)
+{
+    uint64_t done = supervisor->done;
+
+    for (int w = 0; w < supervisor->call->workers; w++)
+        done += many_record_progress_(&supervisor->map.records[w]);
+    supervisor->barren = done == supervisor->barren_done ? supervisor->barren + 1 : 1;
+    supervisor->barren_done = done;
+}
+
 void many_recover_(many_supervisor_ *supervisor, int w, pid_t pid, const many_ending_ *ending)
 {
     const many_shared_map_ *map = &supervisor->map;
@@ -88,7 +100,7 @@ void many_recover_(many_supervisor_ *supervisor, int w, pid_t pid, const many_en
     int finished = (state & MANY_PHASES_) == MANY_BETWEEN_;
 
     if (atomic_load_explicit(&record->idle, memory_order_relaxed) != MANY_LEAVES_)
-        supervisor->barren++;
+        recover_count(supervisor);
     if (many_record_open_chunk_(record, &begin, &end)) {
         from = many_state_item_(state); /* first item that is not done */
         to = from;                      /* first item that was not begun */
@@ -139,6 +151,7 @@ void many_recover_(many_supervisor_ *supervisor, int w, pid_t pid, const many_en
     atomic_store_explicit(&record->intent, 0, memory_order_relaxed);
     atomic_store_explicit(&record->state, 0, memory_order_relaxed);
     atomic_store_explicit(&record->closed, many_closed_(done, failed), memory_order_relaxed);
+    atomic_store_explicit(&record->failures, failed, memory_order_relaxed);
     atomic_store_explicit(&record->idle, MANY_WORKS_, memory_order_relaxed);
     if (atomic_load_explicit(&record->failure_taken, memory_order_relaxed) == 1)
         atomic_store_explicit(&record->failure_taken, 0, memory_order_relaxed);

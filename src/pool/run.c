@@ -55,6 +55,7 @@ void many_run_begin_(many_run_ *run, const many_call_ *call, many_record_ *recor
     run->seat.first = run->first;
     run->seat.worker = worker;
     many_seat_take_(&run->seat);
+    many_error_expire_(); /* what the caller's thread said before is not about an item */
 }
 
 uint32_t many_run_chunk_(const many_run_ *run, uint32_t left)
@@ -62,8 +63,14 @@ uint32_t many_run_chunk_(const many_run_ *run, uint32_t left)
     uint32_t chunk = run->chunk < run->chunk_most ? run->chunk : run->chunk_most;
     uint32_t share = left / RUN_SHARE, least = chunk / RUN_LEAST_PART;
 
-    if (run->call->option.chunk != 0)
+    if (run->call->option.chunk != 0) {
+        /* What was just given back for others to have must not be taken again at once. */
+        if (left > 1 && chunk > left / 2 &&
+            (atomic_load_explicit(run->attention, memory_order_relaxed) & MANY_ATTENTION_HUNGRY_) !=
+                0)
+            return left / 2;
         return chunk;
+    }
     if (share < least)
         share = least;
     if (chunk > share)
@@ -129,11 +136,16 @@ void many_run_note_(const many_call_ *call, many_record_ *record, uint64_t index
 static void run_fail(many_run_ *run, uint32_t begin, uint32_t end, int code, uint32_t tries)
 {
     const many_call_ *call = run->call;
-    int64_t took =
-        many_clock_ns_() - atomic_load_explicit(&run->record->chunk_ns, memory_order_relaxed);
+    int64_t since = atomic_load_explicit(&run->record->chunk_ns, memory_order_relaxed);
+    uint32_t chunk_begin, chunk_end;
+    double seconds = 0;
 
-    many_run_note_(call, run->record, run->first + begin, code, tries, run->seat.worker,
-                   (double)took / 1e9);
+    /* The first item of a chunk began with the chunk; of another nobody has looked at the clock. */
+    if (many_record_open_chunk_(run->record, &chunk_begin, &chunk_end) && chunk_begin == begin)
+        seconds = (double)(many_clock_ns_() - since) / 1e9;
+    else if (code == -ETIMEDOUT && call->limit_ns > 0)
+        seconds = call->option.item_limit_s; /* or more; so much was seen */
+    many_run_note_(call, run->record, run->first + begin, code, tries, run->seat.worker, seconds);
     many_error_clear_();
     for (uint32_t i = begin; i < end; i++)
         if (run->codes != NULL)
@@ -143,6 +155,7 @@ static void run_fail(many_run_ *run, uint32_t begin, uint32_t end, int code, uin
         memset(run->results + (size_t)(begin - run->results_from) * call->out_bytes, 0,
                (size_t)(end - begin) * call->out_bytes);
     run->failed += end - begin;
+    many_record_fail_(run->record, end - begin);
     if (call->option.on_error == MANY_STOP)
         atomic_fetch_or_explicit(run->attention, MANY_ATTENTION_STOP_, memory_order_release);
 }

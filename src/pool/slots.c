@@ -83,12 +83,17 @@ int64_t many_slots_claimed_by_(const many_slots_ *slots, int w)
     return -1;
 }
 
-void many_slots_publish_(many_slots_ *slots, uint32_t s)
+void many_slots_nudge_(many_slots_ *slots)
 {
-    atomic_store_explicit(&slots->status[s], MANY_SLOT_READY_, memory_order_release);
     atomic_fetch_add_explicit(&slots->head->news, 1, memory_order_seq_cst);
     if (atomic_load_explicit(&slots->head->sleepers, memory_order_seq_cst) > 0)
         many_futex_wake_(&slots->head->news, 1);
+}
+
+void many_slots_publish_(many_slots_ *slots, uint32_t s)
+{
+    atomic_store_explicit(&slots->status[s], MANY_SLOT_READY_, memory_order_release);
+    many_slots_nudge_(slots);
 }
 
 void many_slots_finish_(many_slots_ *slots)
@@ -109,6 +114,7 @@ static int slots_are_over(const many_slots_ *slots)
 static int64_t slots_claim(many_slots_ *slots, many_record_ *record, int w)
 {
     uint32_t from = atomic_load_explicit(&slots->head->claim_from, memory_order_relaxed);
+    int looked_again = 0;
 
     atomic_store_explicit(&record->state, many_state_(0, 0, MANY_BETWEEN_), memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst);
@@ -116,8 +122,15 @@ static int64_t slots_claim(many_slots_ *slots, many_record_ *record, int w)
         uint32_t s = (from + k) % slots->window;
         uint32_t ready = MANY_SLOT_READY_;
 
-        if (atomic_load_explicit(&slots->status[s], memory_order_relaxed) != MANY_SLOT_READY_)
+        /* Acquire: who sees this slot filled, sees those filled that were before it. */
+        if (atomic_load_explicit(&slots->status[s], memory_order_acquire) != MANY_SLOT_READY_)
             continue;
+        if (k > 0 && !looked_again) {
+            /* Those that we have passed may have been filled since, and are older. */
+            looked_again = 1;
+            k = UINT32_MAX; /* from the first one again */
+            continue;
+        }
         MANY_FAULT_POINT("intent");
         if (!atomic_compare_exchange_strong_explicit(&slots->status[s], &ready,
                                                      MANY_SLOT_CLAIMED_ + (uint32_t)w,
@@ -158,8 +171,9 @@ static void slots_run(many_slots_ *slots, many_record_ *record, int w, uint32_t 
     atomic_store_explicit(&record->slot_index, slot->index, memory_order_relaxed);
     begun = many_clock_ns_();
     atomic_store_explicit(&record->chunk_ns, begun, memory_order_relaxed);
+    /* By its index, not by its slot: the next item in the slot must not look like this one. */
     code = many_run_one_(call, record, &slots->head->attention, item, many_slot_result_(slots, s),
-                         s, slot->tries, &tries);
+                         (uint32_t)slot->index, slot->tries, &tries);
     slot->cancelled = slots_are_over(slots) ? 1 : 0; /* it may have cut itself short */
     if (slot->cancelled)
         code = -ECANCELED;
@@ -201,6 +215,7 @@ void many_slots_work_(many_slots_ *slots, int w)
     int64_t until = 0;
 
     many_seat_take_(&seat);
+    many_error_expire_(); /* what the forking thread said before is not about an item */
     while (!slots_are_over(slots)) {
         uint32_t news = atomic_load_explicit(&head->news, memory_order_acquire);
         uint32_t closed = atomic_load_explicit(&head->closed, memory_order_acquire);

@@ -7,14 +7,16 @@
  * there is no instant at which a death loses an item. One slot a claim; a slow item holds its own
  * slot and no other.
  *
- *   FREE --supervisor fills--> READY --worker claims--> CLAIMED|w --worker, outcome written--> DONE
- *   --supervisor--> FREE
+ *   FREE       the supervisor may fill it              -> READY
+ *   READY      any worker may claim it                 -> CLAIMED|w
+ *   CLAIMED|w  worker w runs it, writes its outcome    -> DONE
+ *   DONE       the supervisor hands the outcome out    -> FREE
  *
  * Who may write a slot: of FREE and DONE the supervisor, of CLAIMED|w worker w. Each step stores
  * (release) after the writes that it publishes, and is loaded (acquire) before they are read.
  *
  * After worker w's death: at most one slot is CLAIMED|w. Its record's state (task/seat.h) names
- * that slot, not MANY_BETWEEN_: fn had begun. Else it had not, and the slot is READY again. A
+ * that slot's item, not MANY_BETWEEN_: fn had begun. Else it had not, and the slot is READY again. A
  * worker stores MANY_BETWEEN_ before each claim, so that a state left over from an earlier item
  * never speaks of a later one.
  *
@@ -93,6 +95,9 @@ void many_slots_work_(many_slots_ *slots, int w);
 
 /* Slot s was filled: let a worker have it. */
 void many_slots_publish_(many_slots_ *slots, uint32_t s);
+
+/* Let one more worker that sleeps look for a ready slot. */
+void many_slots_nudge_(many_slots_ *slots);
 
 /* Nothing more will be filled: workers that find nothing leave. */
 void many_slots_finish_(many_slots_ *slots);

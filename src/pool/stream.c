@@ -55,10 +55,11 @@ typedef struct stream_map {
     uint64_t failed;                  /* of them */
     uint64_t cancelled;               /* of them; neither failed nor done */
     uint32_t fill_from, collect_from; /* where to look for a free or a done slot first */
-    uint32_t barren;
-    int ended;   /* the source has no more */
-    int starved; /* the source has none now */
-    int stop;    /* the map ends early; reason says why, if it is not a failed item */
+    uint32_t barren;                  /* deaths in a row that nothing was delivered between */
+    uint64_t barren_delivered;        /* at the last of them */
+    int ended;                        /* the source has no more */
+    int starved;                      /* the source has none now */
+    int stop; /* the map ends early; reason says why, if it is not a failed item */
     int reason;
 } stream_map;
 
@@ -213,19 +214,17 @@ static int stream_pull(stream_map *stream, uint32_t s)
 /* Pull items into the free slots, in ring order, while the source has some. */
 static void stream_fill(stream_map *stream)
 {
-    const uint32_t window = stream->slots.window;
+    const uint32_t window = stream->slots.window, from = stream->fill_from;
 
     stream->starved = 0;
     for (uint32_t k = 0; k < window && !stream->ended && !stream->starved && !stream->stop; k++) {
-        uint32_t s = stream->fill_from;
+        uint32_t s = (from + k) % window;
 
-        if (atomic_load_explicit(&stream->slots.status[s], memory_order_relaxed) !=
-            MANY_SLOT_FREE_) {
-            stream->fill_from = (s + 1) % window;
+        if (atomic_load_explicit(&stream->slots.status[s], memory_order_relaxed) != MANY_SLOT_FREE_)
             continue;
-        }
         if (!stream_pull(stream, s))
             return;
+        /* Behind the last item there was, so that workers find items in the order of the source. */
         stream->fill_from = (s + 1) % window;
         many_slots_publish_(&stream->slots, s);
         stream_staff(stream);
@@ -262,12 +261,17 @@ static void stream_recover(stream_map *stream, int w, pid_t pid, const many_endi
     uint32_t s;
 
     atomic_store_explicit(&record->state, 0, memory_order_relaxed);
-    stream->barren++;
-    if (claimed < 0)
+    stream->barren = stream->delivered == stream->barren_delivered ? stream->barren + 1 : 1;
+    stream->barren_delivered = stream->delivered;
+    if (claimed < 0) {
+        /* It may have been woken for an item that it did not live to claim. */
+        many_slots_nudge_(&stream->slots);
         return;
+    }
     s = (uint32_t)claimed;
     slot = many_slot_at_(&stream->slots, s);
-    if (many_state_item_(state) != s || (state & MANY_PHASES_) == MANY_BETWEEN_) {
+    if (many_state_item_(state) != (uint32_t)slot->index ||
+        (state & MANY_PHASES_) == MANY_BETWEEN_) {
         many_slots_publish_(&stream->slots, s);
         return;
     }
@@ -310,7 +314,9 @@ static void stream_bury(stream_map *stream, int wait)
         if (pid == 0 || !many_child_ended_(child, wait, &ending))
             continue;
         stream_recover(stream, w, pid, &ending);
-        if (!wait && !stream->stop && stream->pulled > stream->delivered)
+        if (wait || stream->stop)
+            continue; /* they leave because it is over */
+        if (stream->pulled > stream->delivered)
             stream_staff(stream);
         if (stream->barren > STREAM_BARREN_MOST && stream->reason == 0) {
             stream->stop = 1;
@@ -350,13 +356,21 @@ static int64_t stream_deadline(const stream_map *stream, int napping)
     return deadline;
 }
 
+static void stream_cancel(stream_map *stream)
+{
+    stream->stop = 1;
+    stream->reason = many_fail(-ECANCELED, "%s: cancelled by .cancel", stream->call->function);
+}
+
 /* Until every item has its outcome, or the map is to end. */
 static void stream_watch(stream_map *stream)
 {
     const many_map_options *option = &stream->call->option;
     many_slots_head_ *head = stream->slots.head;
-    int napping = 0;
+    int napping, again;
 
+    if (many_cancel_is_set(option->cancel))
+        stream_cancel(stream);
     while (!stream->stop) {
         uint32_t collected = stream_collect(stream);
         unsigned saw;
@@ -370,18 +384,14 @@ static void stream_watch(stream_map *stream)
         napping = collected > 0;
         atomic_store_explicit(&head->supervisor, napping ? MANY_NAPS_ : MANY_SLEEPS_,
                               memory_order_seq_cst);
-        if (!napping && stream_collect(stream) > 0) {
-            atomic_store_explicit(&head->supervisor, MANY_AWAKE_, memory_order_relaxed);
-            continue;
-        }
+        /* If something was done meanwhile (.next may be slow) there is no time to sleep; but a look
+         * at deaths, limits and the token there has to be. */
+        again = !napping && stream_collect(stream) > 0;
         fd = stream->starved && option->next_fd != NULL ? *option->next_fd : -1;
-        saw = many_crew_wait_(&stream->crew, fd, stream_deadline(stream, napping));
+        saw = many_crew_wait_(&stream->crew, fd, again ? 0 : stream_deadline(stream, napping));
         atomic_store_explicit(&head->supervisor, MANY_AWAKE_, memory_order_relaxed);
-        if ((saw & MANY_SAW_CANCEL_) != 0) {
-            stream->stop = 1;
-            stream->reason =
-                many_fail(-ECANCELED, "%s: cancelled by .cancel", stream->call->function);
-        }
+        if ((saw & MANY_SAW_CANCEL_) != 0)
+            stream_cancel(stream);
         if ((atomic_load_explicit(&head->attention, memory_order_acquire) & MANY_ATTENTION_STOP_) !=
             0)
             stream->stop = 1;

@@ -174,10 +174,8 @@ static void thread_show(const thread_map *map, many_progress_ *progress, uint64_
     if (progress->bar == NULL)
         return;
     for (int w = 0; w < map->call->workers; w++) {
-        uint64_t closed = atomic_load_explicit(&map->records[w].closed, memory_order_relaxed);
-
         done += many_record_progress_(&map->records[w]);
-        failed += many_closed_failed_(closed);
+        failed += many_record_failures_(&map->records[w]);
     }
     many_progress_show_(progress, done, failed);
 }

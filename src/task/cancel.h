@@ -5,14 +5,16 @@
  * The token is a few plain words, valid when zero. While somebody waits with it, it holds a bell
  * (os/stream.h).
  *
- *   watch    one 64-bit word: the bell's descriptor + 1 (24 bits), how many wait (16), and the
- * process they belong to (24). The first who waits puts a bell there, the last takes it away; a
- * forked child finds another process's number there, and starts anew. Only ever changed by
- * compare-and-swap. setters  how many are inside many_cancel_set(). The last waiter closes the bell
- * only when it has seen 0 after it took the bell out of watch; so nobody rings a descriptor that is
- * closed, or somebody else's by now. Both sides store, then load the other's word: sequentially
- * consistent. set      stored before watch is read by a setter, read after watch was stored by a
- * waiter: one of the two sees the other.
+ *   watch    one 64-bit word, changed by compare-and-swap only: the bell's descriptor + 1 (24 bits),
+ *            how many wait (16), and the process they belong to (24). The first who waits puts a bell
+ *            there, the last takes it away; a forked child finds another process's number there, and
+ *            starts anew.
+ *   setters  how many are inside many_cancel_set(). The last waiter closes the bell only when it has
+ *            seen 0 after it took the bell out of watch, so that nobody rings a descriptor that is
+ *            closed, or somebody else's by now. Both sides store, then load the other's word:
+ *            sequentially consistent.
+ *   set      stored by a setter before it reads watch, read by a waiter after it stored watch: one of
+ *            the two sees the other.
  */
 #ifndef MANY_TASK_CANCEL_H
 #define MANY_TASK_CANCEL_H

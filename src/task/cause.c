@@ -10,6 +10,9 @@
 
 _Static_assert(sizeof(many_cause) == 8 + 6 * 4 + 8 + 8 + 4 * 8 + 384 + 0, "no padding");
 
+/* Shorter times tell nobody anything. */
+#define CAUSE_LEAST_S 0.001
+
 /* musl has no sigabbrev_np(). */
 static const struct {
     int number;
@@ -78,7 +81,7 @@ static void cause_say_where(cause_text *text, const many_cause *cause)
         cause_say(text, ", pid %d", (int)cause->pid);
     if (cause->tries > 1)
         cause_say(text, ", try %d", (int)cause->tries);
-    if (cause->seconds > 0)
+    if (cause->seconds >= CAUSE_LEAST_S)
         cause_say(text, ", after %.3g s", cause->seconds);
     if (cause->peak_bytes > 0)
         cause_say(text, ", at most %.1f MiB", (double)cause->peak_bytes / 1048576.0);

@@ -17,7 +17,8 @@
 /*
  * The state word of a worker: which item, which try, how far. One word, so that it is always whole.
  *
- *   bits  0..31  number of the item in its round (or of its slot): low, so that the next is + 1
+ *   bits  0..31  number of the item in its round (of a source: its index): low, so that the next is
+ *                + 1
  *   bits 32..33  MANY_BETWEEN_: not in fn; this item is next, the ones before it are done
  *                MANY_RUNNING_: in fn
  *                MANY_ENDED_: fn has returned, and its outcome is being recorded
