@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * main.c - the command `many`: choose the sub-command
+ *
+ * The command is a user of the library like any other: all it includes of it is <many.h>.
+ */
+#include <many.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "map.h"
+#include "options.h"
+#include "start.h"
+
+static const char main_usage[] = "usage: many map [OPTIONS] COMMAND [ARG...] [::: ITEM...]\n"
+                                 "       many --help | --version\n";
+
+static const char main_commands[] = "\n"
+                                    "  map   run a command for each item, many at a time\n"
+                                    "\n"
+                                    "many map --help says more.\n";
+
+int main(int argc, char **argv)
+{
+    const char *command = argc > 1 ? argv[1] : NULL;
+    struct start start;
+    int status = start_begin(&start);
+
+    if (status != 0)
+        return status;
+    if (command == NULL) {
+        fprintf(stderr, "many: a command is missing\n%s", main_usage);
+        return STATUS_WRONG;
+    }
+    if (strcmp(command, "map") == 0)
+        return map_main(argc - 1, argv + 1, &start);
+    if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0) {
+        printf("%s%s", main_usage, main_commands);
+        return options_printed();
+    }
+    if (strcmp(command, "--version") == 0) {
+        puts("many " MANY_VERSION);
+        return options_printed();
+    }
+    fprintf(stderr, "many: there is no command '%s' (see many --help)\n", command);
+    return STATUS_WRONG;
+}

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# What the tests of the command share: `. "$(dirname "$0")/_lib.sh"`. MANY is the binary.
+#
+#   run COMMAND...     run it; $status, and the files out and err are what came of it
+#   is_status N        the last one exited with N
+#   is_out TEXT        its stdout was TEXT, exactly; so is_err
+#   has_out REGEX      a line of its stdout matches; so has_err
+#   has_no_err REGEX   no line of its stderr does
+#   until_true C...    wait until a command succeeds, for 10 s at most
+#   marked             ids of processes with $marker in their command line or environment
+#   nothing_left       soon there are none any more
+#
+# A test works in a directory of its own and has a watchdog: what hangs has failed.
+
+slowness=${MANY_TEST_SLOWNESS:-1}
+if [ -z "${MANY_TEST_WATCHED:-}" ]; then
+    export MANY_TEST_WATCHED=1
+    exec timeout -k 5 $((55 * slowness)) bash "$0" "$@"
+fi
+
+set -u
+export LC_ALL=C.UTF-8
+MANY=$(realpath "${MANY:?is the path of the command}")
+# Left to itself a crash would be found by its exit status alone.
+export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=1:abort_on_error=0:exitcode=99"
+work=$(mktemp -d "${TMPDIR:-/tmp}/many-test-XXXXXX")
+cd "$work" || exit 1
+marker="many-test-$$-$RANDOM"
+case_number=0
+wrong=0
+
+marked() {
+    local process
+    for process in /proc/[0-9]*; do
+        if [ "$process" != "/proc/$$" ] && [ "$process" != "/proc/$BASHPID" ] &&
+            grep -q -a -e "$marker" "$process/cmdline" 2>/dev/null &&
+            ! grep -q '^State:[[:space:]]*Z' "$process/status" 2>/dev/null; then
+            echo "${process#/proc/}"
+        fi
+    done
+}
+
+leave() {
+    local left
+    left=$(marked)
+    # shellcheck disable=SC2086
+    [ -z "$left" ] || kill -9 $left 2>/dev/null
+    cd / && rm -rf "$work"
+}
+trap leave EXIT
+
+fail() {
+    wrong=1
+    echo "FAILED: $*"
+    for file in out err; do
+        [ -s "$file" ] && { echo "--- $file:"; head -c 2000 "$file"; }
+    done
+    return 1
+}
+
+skip() {
+    echo "skipped: $*"
+    exit 77
+}
+
+run() {
+    case_number=$((case_number + 1))
+    ran="$*"
+    "$@" >out 2>err
+    status=$?
+}
+
+is_status() { [ "$status" -eq "$1" ] || fail "$ran: exit status $status, not $1"; }
+is_out() { printf '%s' "$1" | cmp -s - out || fail "$ran: stdout is not: $1"; }
+is_err() { printf '%s' "$1" | cmp -s - err || fail "$ran: stderr is not: $1"; }
+has_out() { grep -q -a -e "$1" out || fail "$ran: no line of stdout matches $1"; }
+has_err() { grep -q -a -e "$1" err || fail "$ran: no line of stderr matches $1"; }
+has_no_err() { ! grep -q -a -e "$1" err || fail "$ran: a line of stderr matches $1"; }
+
+until_true() {
+    local end=$((SECONDS + 10 * slowness))
+    until "$@" 2>/dev/null; do
+        [ $SECONDS -lt $end ] || return 1
+        sleep 0.02
+    done
+}
+
+none_marked() { [ -z "$(marked)" ]; }
+nothing_left() { until_true none_marked || fail "still running: $(marked | tr '\n' ' ')"; }
+
+# Sanitizers take memory and descriptors of their own.
+is_sanitized() { grep -q -a -e __asan_init -e __tsan_init "$MANY"; }
+
+finish() {
+    [ $wrong -eq 0 ] && [ $case_number -gt 0 ]
+    exit
+}
