@@ -20,7 +20,7 @@ int many_memory_map_wiped_(void **memory, size_t bytes);
 void many_memory_unmap_(void *memory, size_t bytes);
 
 /*
- * Map the pages of writable memory in, before they are written: one call instead of a fault a page.
+ * Map the pages of shared memory in, before they are written: one call instead of a fault a page.
  * A hint: what cannot be done (Linux before 5.14, memory that is not mapped) is left to the faults.
  * 1 if it worked.
  */

@@ -15,8 +15,11 @@ int many_stream_lift_(int fd);
  * errno. */
 int many_bell_open_(void);
 
-/* Async-signal-safe. */
-void many_bell_ring_(int bell);
+/*
+ * Async-signal-safe. 0; or -EBADF when the descriptor is no bell any more: a task may have closed all
+ * that it did not open, and its own file may have the number now, which nothing is written to.
+ */
+int many_bell_ring_(int bell);
 
 void many_bell_silence_(int bell);
 

@@ -70,6 +70,7 @@ typedef struct many_record_ {
     _Atomic uint32_t item_ns;       /* what an item takes, lately */
     _Atomic uint32_t failures;      /* items that failed, those of the open chunk included */
     _Atomic uint32_t idle;          /* MANY_WORKS_ ...; a futex */
+    _Atomic int32_t pid;            /* of a worker process */
     _Atomic uint32_t way;           /* how its results go home (shared_map.h) */
     _Atomic uint32_t failure_taken; /* 1: failure is being written; 2: it is whole */
     int64_t failure_ns;             /* when */

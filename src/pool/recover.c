@@ -128,8 +128,8 @@ void many_recover_(many_supervisor_ *supervisor, int w, pid_t pid, const many_en
                 atomic_fetch_or(&map->head->attention, MANY_ATTENTION_STOP_);
         } else if (to > from && (state & MANY_PHASES_) != MANY_CONDEMNED_ && supervisor->cutting) {
             to = from; /* cut off by us: it counts among those that are cancelled */
-        } else if (to > from && many_state_tries_(state) + 1 <= (uint32_t)call->option.retries &&
-                   !supervisor->cutting) {
+        } else if (to > from && map->tries != NULL && !supervisor->cutting &&
+                   many_state_tries_(state) + 1 <= (uint32_t)call->option.retries) {
             for (uint32_t i = from; i < to; i++)
                 map->tries[i] = (uint16_t)(many_state_tries_(state) + 1);
             to = from;

@@ -132,6 +132,13 @@ void many_run_note_(const many_call_ *call, many_record_ *record, uint64_t index
     atomic_store_explicit(&record->failure_taken, 2, memory_order_release);
 }
 
+void many_run_end_twin_(const many_call_ *call, const many_record_ *record)
+{
+    if (call->processes &&
+        atomic_load_explicit(&record->pid, memory_order_relaxed) != (int32_t)getpid())
+        _exit(0); /* what it may have printed and not flushed is its parent's, too */
+}
+
 /* An item, or a run of items in the range form, has failed for good. */
 static void run_fail(many_run_ *run, uint32_t begin, uint32_t end, int code, uint32_t tries)
 {
@@ -212,6 +219,7 @@ int many_run_one_(const many_call_ *call, many_record_ *record, const _Atomic ui
         MANY_FAULT_POINT("start");
         code = call->range_fn != NULL ? call->range_fn(item, result, 1, call->option.context)
                                       : call->fn(item, result, call->option.context);
+        many_run_end_twin_(call, record);
         MANY_FAULT_POINT("end");
         atomic_signal_fence(memory_order_seq_cst);
         if (!atomic_compare_exchange_strong_explicit(&record->state, &running,
@@ -249,6 +257,7 @@ __attribute__((noinline)) static uint64_t run_attend(many_run_ *run, uint32_t be
 {
     const uint32_t next = many_state_item_(mark);
 
+    many_run_end_twin_(run->call, run->record);
     if (run_is_over(run))
         return mark - 1;
     if (code == 0)
@@ -358,6 +367,7 @@ static int run_range_once(many_run_ *run, uint32_t begin, uint32_t end)
         MANY_FAULT_POINT("start");
         code = call->range_fn(many_call_item_(call, run->first + begin), results, end - begin,
                               call->option.context);
+        many_run_end_twin_(call, run->record);
         MANY_FAULT_POINT("end");
         atomic_signal_fence(memory_order_seq_cst);
         if (call->limit_ns > 0 &&

@@ -56,6 +56,13 @@ int many_run_one_(const many_call_ *call, many_record_ *record, const _Atomic ui
                   const void *item, void *result, uint32_t number, uint32_t tries_before,
                   uint32_t *tries);
 
+/*
+ * A task that forks, and whose child comes back out of fn (an exec that failed, say), has made a twin
+ * of the worker with the same record: it ends here. To be asked where fn has returned and before
+ * the record is written to; by pid, since only a few times a chunk.
+ */
+void many_run_end_twin_(const many_call_ *call, const many_record_ *record);
+
 /* Note a failure in the record, if it is the worker's first. */
 void many_run_note_(const many_call_ *call, many_record_ *record, uint64_t index, int code,
                     uint32_t tries, int worker, double seconds);

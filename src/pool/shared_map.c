@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fault.h"
 #include "os/clock.h"
@@ -208,7 +209,8 @@ static int shared_ask(const many_shared_map_ *map, many_record_ *record)
     /* Release: the supervisor that sees us ask may read all we did. */
     atomic_store_explicit(&record->idle, MANY_ASKS_, memory_order_seq_cst);
     MANY_FAULT_POINT("ask");
-    many_bell_ring_(map->bell);
+    if (many_bell_ring_(map->bell) < 0)
+        return 0; /* a task closed it: the worker's end is seen without it */
     for (;;) {
         uint32_t idle = atomic_load_explicit(&record->idle, memory_order_acquire);
 
@@ -233,6 +235,7 @@ _Noreturn void many_shared_work_(many_shared_map_ *map, int w)
     run.codes = map->codes;
     run.tries = map->tries;
     atomic_store_explicit(&record->way, way, memory_order_relaxed);
+    atomic_store_explicit(&record->pid, getpid(), memory_order_relaxed);
     atomic_store_explicit(&record->item_ns, 0, memory_order_relaxed);
     many_run_begin_(&run, map->call, record, &map->head->attention, w);
     shared_aim(map, &run, way, w);
@@ -254,6 +257,7 @@ _Noreturn void many_shared_work_(many_shared_map_ *map, int w)
         else if (run.results != NULL)
             shared_touch(&piece, &run, begin, count);
         end = many_run_items_(&run, begin, begin + count);
+        many_run_end_twin_(map->call, record);
         if ((atomic_load_explicit(run.attention, memory_order_relaxed) & MANY_ATTENTION_STOP_) !=
             0) {
             /* The open chunk says what is done and what is not begun; an item that ran and does
@@ -265,8 +269,8 @@ _Noreturn void many_shared_work_(many_shared_map_ *map, int w)
         }
         way = shared_bring_home(map, &run, way, begin, end, w);
         many_run_close_(&run, end - begin);
-        if (end < begin + count)
-            many_bell_ring_(map->bell); /* given back: somebody waits for it */
+        if (end < begin + count && many_bell_ring_(map->bell) < 0)
+            break; /* given back, and somebody waits for it */
     }
     atomic_store_explicit(&record->idle, MANY_LEAVES_, memory_order_release);
     many_child_exit_(0);

@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/fault.h"
 #include "os/clock.h"
 #include "os/futex.h"
 #include "os/memory.h"
+#include "os/process.h"
 #include "os/stream.h"
 #include "pool/run.h"
 #include "task/cause.h"
@@ -149,9 +151,12 @@ static void slots_ring(many_slots_ *slots, uint32_t drowsy)
 {
     uint32_t seen = atomic_load_explicit(&slots->head->supervisor, memory_order_seq_cst);
 
-    if (seen >= drowsy &&
-        atomic_compare_exchange_strong(&slots->head->supervisor, &seen, MANY_AWAKE_))
-        many_bell_ring_(slots->bell);
+    if (seen < drowsy ||
+        !atomic_compare_exchange_strong(&slots->head->supervisor, &seen, MANY_AWAKE_))
+        return;
+    /* A task that closed the bell: the worker's end is seen without it. */
+    if (many_bell_ring_(slots->bell) < 0 && slots->call->processes)
+        many_child_exit_(0);
 }
 
 static void slots_run(many_slots_ *slots, many_record_ *record, int w, uint32_t s)
@@ -214,6 +219,7 @@ void many_slots_work_(many_slots_ *slots, int w)
                        .worker = w};
     int64_t until = 0;
 
+    atomic_store_explicit(&record->pid, getpid(), memory_order_relaxed);
     many_seat_take_(&seat);
     many_error_expire_(); /* what the forking thread said before is not about an item */
     while (!slots_are_over(slots)) {

@@ -398,8 +398,9 @@ static int corners_refuses_in_pairs(const void *item, void *result, void *contex
     atomic_fetch_add(&corners_stage->begun[i], 1);
     if (i == 0)
         UNTIL(atomic_load(&corners_stage->begun[1]) > 0);
-    while (i == 1)
-        pause();
+    if (i == 1)
+        for (;;)
+            pause();
     return i == 0 ? LEDGER_SAYS_NO : 0;
 }
 

@@ -13,6 +13,7 @@
  */
 #include <stdio.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <many/map.h>
 

@@ -106,7 +106,7 @@ static void random_check_cause(const ledger *book, const killer *hunt, const man
 static void random_scenario_run(const random_scenario *scenario)
 {
     const uint32_t share = RANDOM_SHARE * (getenv("MANY_SOAK") != NULL ? 10 : 1);
-    uint32_t maps = 0, failed = 0, kills = 0;
+    uint32_t maps = 0, failed = 0, kills;
     ledger *book = ledger_open(RANDOM_ITEMS);
     test_signals signals;
     test_census census;
@@ -121,7 +121,7 @@ static void random_scenario_run(const random_scenario *scenario)
     hunt = killer_start(KILLER_ONE, 2024 + (uint64_t)scenario->workers, 800);
     census = test_census_take();
     test_signals_take(&signals);
-    while ((kills = atomic_load(&hunt->kills)) < share) {
+    while (atomic_load(&hunt->kills) < share) {
         uint32_t aimed = atomic_load(&hunt->aimed);
         many_cause cause = {.code = 0};
         ledger_rule rule = {.retries = (uint32_t)scenario->retries,

@@ -150,7 +150,10 @@ typedef struct storms_size {
     size_t chunk;
 } storms_size;
 
+#define STORMS_MOST 1000 /* items */
+
 static size_t storms_bytes; /* of a result */
+static int storms_codes[STORMS_MOST];
 
 /* Every third item dies at its first try, every fifth in its second, too. */
 static int storms_fill(const void *item, void *result, void *context)
@@ -176,28 +179,26 @@ static void storms_sized(const storms_size *size, int area)
 {
     _Atomic uint32_t *tries = test_shared((size->n + 1) * sizeof *tries);
     char *out = malloc(size->n * size->bytes + 1), *in = calloc(size->n + 1, 1);
-    int *codes = calloc(size->n + 1, sizeof *codes);
     test_census census = test_census_take();
     int code;
 
-    CHECK(out != NULL && in != NULL && codes != NULL);
+    CHECK(out != NULL && in != NULL && size->n <= STORMS_MOST);
     storms_bytes = size->bytes;
     many_fault_hook_ = area ? storms_no_reach : NULL;
     code = many_process_map(storms_fill, in, size->bytes > 0 ? out : NULL, size->n,
                             .result_bytes = size->bytes, .workers = size->workers,
                             .chunk = size->chunk, .context = (void *)(uintptr_t)tries,
-                            .codes = codes, .retries = 2, .on_error = MANY_GO_ON);
+                            .codes = storms_codes, .retries = 2, .on_error = MANY_GO_ON);
     many_fault_hook_ = NULL;
     CHECK_CODE(code, 0);
     for (size_t i = 0; i < size->n; i++) {
-        CHECK_CODE(codes[i], 0);
+        CHECK_CODE(storms_codes[i], 0);
         CHECK_EQUAL(tries[i], 1 + (i % 3 == 0) + (i % 15 == 0));
         for (size_t b = 0; b < size->bytes; b++)
             if (out[i * size->bytes + b] != (char)(i % 251))
                 CHECK_EQUAL(out[i * size->bytes + b], (char)(i % 251));
     }
     CHECK_CENSUS(census);
-    free(codes);
     free(out);
     free(in);
 }

@@ -70,7 +70,7 @@ void *calloc(size_t count, size_t bytes)
         return NULL;
     if (bytes != 0 && count > SIZE_MAX / bytes)
         return NULL;
-    memory = malloc(count * bytes);
+    memory = malloc(count * bytes + 1);
     return memory != NULL ? nth_set(memory, 0, count * bytes) : NULL;
 }
 

@@ -179,6 +179,8 @@ TEST(too_little_memory_is_reported_or_done_without)
 #define REAL_LARGE       20000 /* results that do not fit into the address space at a time */
 #define REAL_LARGE_BYTES 1000
 
+static int real_codes[REAL_LARGE];
+
 static int real_large(const void *item, void *result, void *context)
 {
     _Atomic uint32_t *entered = context;
@@ -203,24 +205,23 @@ static void real_rounds(void *argument)
     const size_t bytes = (size_t)REAL_LARGE * REAL_LARGE_BYTES;
     _Atomic uint32_t *entered = test_shared(REAL_LARGE * sizeof *entered);
     unsigned char *out = malloc(bytes), *in = calloc(REAL_LARGE, 1);
-    int *codes = malloc(REAL_LARGE * sizeof *codes);
     struct rlimit limit;
     int code;
 
-    CHECK(out != NULL && in != NULL && codes != NULL);
+    CHECK(out != NULL && in != NULL);
     memset(out, 255, bytes);
     getrlimit(RLIMIT_AS, &limit);
     limit.rlim_cur = real_address_space() + ((size_t)5 << 20);
     CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
     many_fault_hook_ = area ? real_no_reach : NULL;
     code = many_process_map(real_large, in, out, REAL_LARGE, .result_bytes = REAL_LARGE_BYTES,
-                            .workers = 2, .context = (void *)(uintptr_t)entered, .codes = codes,
-                            .on_error = MANY_GO_ON);
+                            .workers = 2, .context = (void *)(uintptr_t)entered,
+                            .codes = real_codes, .on_error = MANY_GO_ON);
     CHECK_CODE(code, REAL_LARGE / 1000);
     for (size_t i = 0; i < REAL_LARGE; i++) {
         CHECK_EQUAL(entered[i], 1);
-        CHECK_CODE(codes[i], i % 1000 == 7 ? -MANY_EDIED : 0);
-        for (size_t b = 0; b < REAL_LARGE_BYTES && codes[i] == 0; b++)
+        CHECK_CODE(real_codes[i], i % 1000 == 7 ? -MANY_EDIED : 0);
+        for (size_t b = 0; b < REAL_LARGE_BYTES && real_codes[i] == 0; b++)
             if (out[i * REAL_LARGE_BYTES + b] != i % 251)
                 CHECK_EQUAL(out[i * REAL_LARGE_BYTES + b], i % 251);
     }

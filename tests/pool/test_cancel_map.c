@@ -387,15 +387,22 @@ TEST(workers_have_the_callers_mask_and_caught_signals_at_default)
 }
 #endif
 
-/* In a worker thread that is not the caller's, no handler of the caller's runs. */
+typedef struct cancel_meeting {
+    pthread_barrier_t barrier;
+    pthread_t caller;
+} cancel_meeting;
+
+/* In a worker thread that is not the caller's, no handler of the caller's runs. Each item waits for
+ * the others, so that each has a thread of its own. */
 static int cancel_look_at_mask(const void *item, void *result, void *context)
 {
-    const pthread_t *caller = context;
+    cancel_meeting *meeting = context;
     sigset_t mask;
 
     (void)item;
     (void)result;
-    if (pthread_equal(pthread_self(), *caller))
+    pthread_barrier_wait(&meeting->barrier);
+    if (pthread_equal(pthread_self(), meeting->caller))
         return 0;
     if (pthread_sigmask(SIG_SETMASK, NULL, &mask) != 0 || !sigismember(&mask, SIGALRM) ||
         !sigismember(&mask, SIGINT) || sigismember(&mask, SIGSEGV) || sigismember(&mask, SIGABRT))
@@ -405,11 +412,16 @@ static int cancel_look_at_mask(const void *item, void *result, void *context)
 
 TEST(worker_threads_leave_signals_to_the_callers_threads)
 {
-    pthread_t caller = pthread_self();
+    cancel_meeting meeting = {.caller = pthread_self()};
 
+    CHECK(pthread_barrier_init(&meeting.barrier, NULL, 4) == 0);
     CHECK_CODE(
-        many_thread_each(cancel_look_at_mask, POOL_NOTHING, 1000, .workers = 4, .context = &caller),
+        many_thread_each(cancel_look_at_mask, POOL_NOTHING, 4, .workers = 4, .context = &meeting),
         0);
+    CHECK_CODE(many_thread_each(cancel_look_at_mask, POOL_NOTHING, 4, .workers = 4,
+                                .item_limit_s = 1000, .context = &meeting),
+               0);
+    pthread_barrier_destroy(&meeting.barrier);
 }
 
 /* ---- the end ---- */

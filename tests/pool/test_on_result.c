@@ -8,6 +8,8 @@
 
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define RESULT_MOST 4000
 
@@ -241,8 +243,9 @@ static int result_fail_last_in_line(const void *item, void *result, void *contex
 {
     const struct sched_param none = {0};
 
+    /* musl has no sched_setscheduler(). */
     if (*(const size_t *)item == ((const result_scene *)context)->fail_at)
-        CHECK(sched_setscheduler(0, SCHED_IDLE, &none) == 0);
+        CHECK(syscall(SYS_sched_setscheduler, 0, SCHED_IDLE, &none) == 0);
     return result_task(item, result, context);
 }
 

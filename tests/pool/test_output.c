@@ -44,10 +44,11 @@ static int output_next(void *item, void *context)
 /* In a child, so that stdout can be turned round. */
 static void output_run(void *argument)
 {
+    static char buffer[65536]; /* holds all that one process prints: what stdio cuts may tear */
     output_scene *scene = argument;
 
     CHECK(dup2(scene->fd, STDOUT_FILENO) == STDOUT_FILENO);
-    setvbuf(stdout, NULL, scene->mode, 0);
+    setvbuf(stdout, buffer, scene->mode, sizeof buffer);
     printf("before ");
     printf("the map\n");
     CHECK_CODE(EACH(scene->kind, output_print, POOL_NOTHING, OUTPUT_ITEMS,

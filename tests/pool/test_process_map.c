@@ -116,6 +116,26 @@ TEST(an_item_that_killed_its_worker_is_tried_again)
     }
 }
 
+TEST(an_item_that_always_kills_its_worker_uses_up_its_retries)
+{
+    process_scene *scene = test_shared(sizeof *scene);
+    many_cause cause;
+    size_t out[1000] = {0};
+    int codes[1000];
+
+    scene->dies_at = 700;
+    scene->how = SIGKILL;
+    CHECK_CODE(many_process_map(process_die_at_one, POOL_NOTHING, out, 1000, .workers = 2,
+                                .retries = 2, .on_error = MANY_GO_ON, .codes = codes,
+                                .cause = &cause, .context = scene),
+               1);
+    for (size_t i = 0; i < 1000; i++) {
+        CHECK_EQUAL(atomic_load(&scene->entered[i]), i == 700 ? 3 : 1);
+        CHECK_EQUAL(codes[i], i == 700 ? -MANY_EDIED : 0);
+    }
+    CHECK_EQUAL(cause.tries, 3);
+}
+
 static int process_write_privately(const void *item, void *result, void *context)
 {
     process_scene *scene = context;

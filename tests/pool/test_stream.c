@@ -408,6 +408,42 @@ BOTH(one_worker_takes_items_in_the_order_of_the_source)
     }
 }
 
+typedef struct stream_places {
+    _Atomic uint32_t busy[4];
+    _Atomic uint32_t inside; /* so many are there already */
+    _Atomic uint32_t wrong;
+} stream_places;
+
+/* The first four items wait for one another: so they have four workers. */
+static int stream_take_place(const void *item, void *result, void *context)
+{
+    stream_places *places = context;
+    int worker = many_worker_index();
+
+    (void)item;
+    (void)result;
+    if (worker < 0 || worker >= 4 || atomic_exchange(&places->busy[worker], 1) != 0) {
+        atomic_fetch_add(&places->wrong, 1);
+        return 1;
+    }
+    if (atomic_fetch_add(&places->inside, 1) < 4)
+        UNTIL(atomic_load(&places->inside) >= 4);
+    atomic_store(&places->busy[worker], 0);
+    return 0;
+}
+
+BOTH(no_two_items_of_a_source_that_run_share_a_worker_number)
+{
+    stream_places *places = test_shared(sizeof *places);
+    stream_source source = stream_of(2000);
+
+    CHECK_CODE(EACH(kind, stream_take_place, STREAM_TYPE, 0, .workers = 4, .next = stream_next,
+                    .next_context = &source, .context = places),
+               0);
+    CHECK_EQUAL(atomic_load(&places->wrong), 0);
+    CHECK_EQUAL(atomic_load(&places->inside), 2000);
+}
+
 /* The range form takes a source, too: in runs of one. */
 static int stream_range(const void *items, void *results, size_t n, void *context)
 {

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fault.h"
@@ -34,16 +35,25 @@ int many_bell_open_(void)
     return bell < 0 ? -errno : bell;
 }
 
-void many_bell_ring_(int bell)
+int many_bell_ring_(int bell)
 {
     const uint64_t one = 1;
-    int saved = errno;
+    int saved = errno, code = 0;
+    struct stat status;
     ssize_t wrote;
 
-    do
-        wrote = write(bell, &one, sizeof one);
-    while (wrote < 0 && errno == EINTR); /* EAGAIN: rung 2^64 times, so it is heard */
+    /* What has a type is a file, a pipe, a socket: not an eventfd. */
+    if (fstat(bell, &status) != 0 || (status.st_mode & S_IFMT) != 0) {
+        code = -EBADF;
+    } else {
+        do
+            wrote = write(bell, &one, sizeof one);
+        while (wrote < 0 && errno == EINTR);
+        if (wrote < 0 && errno != EAGAIN) /* EAGAIN: rung 2^64 times, so it is heard */
+            code = -EBADF;
+    }
     errno = saved;
+    return code;
 }
 
 void many_bell_silence_(int bell)
