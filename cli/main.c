@@ -39,7 +39,7 @@ int main(int argc, char **argv)
         return options_printed();
     }
     if (strcmp(command, "--version") == 0) {
-        puts("many " MANY_VERSION);
+        printf("many %s\n", many_version());
         return options_printed();
     }
     fprintf(stderr, "many: there is no command '%s' (see many --help)\n", command);

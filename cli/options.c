@@ -266,7 +266,7 @@ int options_read(struct options *read, int argc, char **argv)
         if (id == OPTION_HELP)
             return option_help();
         if (id == OPTION_VERSION) {
-            puts("many " MANY_VERSION);
+            printf("many %s\n", many_version());
             return options_printed();
         }
         status = option_take(read, id, optarg);

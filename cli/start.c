@@ -38,6 +38,12 @@ static void start_set(int signal, void (*handler)(int), int flags)
     sigaction(signal, &action, NULL);
 }
 
+static int start_fail(void)
+{
+    fprintf(stderr, "many: cannot open /dev/null: %s\n", strerror(errno));
+    return STATUS_WRONG;
+}
+
 int start_begin(struct start *start)
 {
     memset(start, 0, sizeof *start);
@@ -47,14 +53,12 @@ int start_begin(struct start *start)
         /* The lowest free number is this one. A stdout that cannot be written says so, once there
          * is output; a closed stderr is what the user wanted. */
         start->closed[fd] = 1;
-        if (open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) != fd)
-            return STATUS_WRONG;
+        if (open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) < 0)
+            return start_fail();
     }
     start->nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (start->nothing < 0) {
-        fprintf(stderr, "many: cannot open /dev/null: %s\n", strerror(errno));
-        return STATUS_WRONG;
-    }
+    if (start->nothing < 0)
+        return start_fail();
     for (int i = 0; i < START_SIGNALS; i++)
         sigaction(start_signals[i], NULL, &start->found[i]);
     pthread_sigmask(SIG_SETMASK, NULL, &start->mask);

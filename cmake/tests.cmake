@@ -11,7 +11,8 @@ endif()
 
 option(MANY_PLAIN_TESTS "Run the tests by tests/plain/cmocka.h, where there is no cmocka" OFF)
 
-add_library(many_test_main OBJECT EXCLUDE_FROM_ALL tests/test.c)
+file(GLOB many_test_helpers CONFIGURE_DEPENDS tests/*.c)
+add_library(many_test_main OBJECT EXCLUDE_FROM_ALL ${many_test_helpers})
 target_compile_definitions(many_test_main PUBLIC _GNU_SOURCE)
 target_include_directories(many_test_main PUBLIC tests src include)
 if(MANY_PLAIN_TESTS)

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test.c - runs the TESTs of one program; see test.h
+ * test.c - runs the TESTs of one program; see test.h (census.c has what is left behind)
  *
  * cmocka keeps the list, prints the verdicts, and jumps out of a failed test. Everything that knows
  * more than one process, or a clock, is ours.
  */
 #include "test.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
 #include <sched.h>
@@ -66,8 +64,7 @@ void test_register_(test_entry_ *entry)
 /* ---- failing ---- */
 
 /* Three ways to fail: cmocka's jump is for the thread that runs the test only. */
-__attribute__((format(printf, 3, 4), noreturn)) static void test_fail(const char *file, int line,
-                                                                      const char *format, ...)
+void test_fail_(const char *file, int line, const char *format, ...)
 {
     char text[4096];
     va_list arguments;
@@ -91,39 +88,39 @@ __attribute__((format(printf, 3, 4), noreturn)) static void test_fail(const char
 void test_check_(const char *file, int line, int holds, const char *text)
 {
     if (!holds)
-        test_fail(file, line, "does not hold: %s", text);
+        test_fail_(file, line, "does not hold: %s", text);
 }
 
 void test_check_equal_(const char *file, int line, intmax_t actual, intmax_t expected,
                        const char *actual_text, const char *expected_text)
 {
     if (actual != expected)
-        test_fail(file, line, "%s is %jd, not %jd (%s)", actual_text, actual, expected,
-                  expected_text);
+        test_fail_(file, line, "%s is %jd, not %jd (%s)", actual_text, actual, expected,
+                   expected_text);
 }
 
 void test_check_code_(const char *file, int line, long actual, long expected, const char *text)
 {
     if (actual != expected)
-        test_fail(file, line, "%s is %ld (%s: \"%s\"), not %ld (%s)", text, actual,
-                  many_error_name((int)actual), many_error_message(), expected,
-                  many_error_name((int)expected));
+        test_fail_(file, line, "%s is %ld (%s: \"%s\"), not %ld (%s)", text, actual,
+                   many_error_name((int)actual), many_error_message(), expected,
+                   many_error_name((int)expected));
 }
 
 void test_check_string_(const char *file, int line, const char *actual, const char *expected,
                         const char *text)
 {
     if (actual == NULL || strcmp(actual, expected) != 0)
-        test_fail(file, line, "%s is\n  \"%s\", not\n  \"%s\"", text, actual ? actual : "NULL",
-                  expected);
+        test_fail_(file, line, "%s is\n  \"%s\", not\n  \"%s\"", text, actual ? actual : "NULL",
+                   expected);
 }
 
 void test_check_contains_(const char *file, int line, const char *actual, const char *part,
                           const char *text)
 {
     if (actual == NULL || strstr(actual, part) == NULL)
-        test_fail(file, line, "%s is\n  \"%s\", without\n  \"%s\"", text, actual ? actual : "NULL",
-                  part);
+        test_fail_(file, line, "%s is\n  \"%s\", without\n  \"%s\"", text, actual ? actual : "NULL",
+                   part);
 }
 
 void test_check_bytes_(const char *file, int line, const void *actual, const void *expected,
@@ -133,18 +130,23 @@ void test_check_bytes_(const char *file, int line, const void *actual, const voi
 
     for (size_t i = 0; i < bytes; i++)
         if (a[i] != b[i])
-            test_fail(file, line, "%s: byte %zu of %zu is 0x%02x, not 0x%02x", text, i, bytes, a[i],
-                      b[i]);
+            test_fail_(file, line, "%s: byte %zu of %zu is 0x%02x, not 0x%02x", text, i, bytes,
+                       a[i], b[i]);
 }
 
 void test_skip(const char *reason)
 {
     if (getpid() != test_process)
-        test_fail(__FILE__, __LINE__, "test_skip(\"%s\") is for the test's own process", reason);
+        test_fail_(__FILE__, __LINE__, "test_skip(\"%s\") is for the test's own process", reason);
     printf("skipped: %s: %s\n", test_running->name, reason);
     test_skipped++;
     _skip(__FILE__, __LINE__);
     abort(); /* not reached */
+}
+
+int test_shared_count_(void)
+{
+    return test_shareds_count;
 }
 
 /* ---- time ---- */
@@ -328,157 +330,6 @@ void test_write_file(const char *folder, const char *path, const char *text)
     CHECK(file != NULL);
     CHECK(fputs(text, file) >= 0);
     CHECK(fclose(file) == 0);
-}
-
-/* ---- what is left behind ---- */
-
-static int test_count_entries(const char *path)
-{
-    DIR *folder = opendir(path);
-    int count = 0;
-
-    CHECK(folder != NULL);
-    for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
-        count += entry->d_name[0] != '.';
-    closedir(folder);
-    return count;
-}
-
-/* Children of all threads, zombies included. Where the kernel has no list: 1 if there are any. */
-static int test_count_children(void)
-{
-    DIR *folder = opendir("/proc/self/task");
-    int count = 0, listed = 0, child;
-    siginfo_t info;
-
-    CHECK(folder != NULL);
-    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
-        char path[512];
-        FILE *file;
-
-        if (entry->d_name[0] == '.')
-            continue;
-        snprintf(path, sizeof path, "/proc/self/task/%s/children", entry->d_name);
-        file = fopen(path, "re");
-        if (file == NULL)
-            continue;
-        listed = 1;
-        while (fscanf(file, "%d", &child) == 1)
-            count++;
-        fclose(file);
-    }
-    closedir(folder);
-    if (!listed)
-        count = waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
-    return count;
-}
-
-test_census test_census_take(void)
-{
-    test_census census = {0, 0, 0, 0, 0};
-    char line[4096], mode[8];
-    FILE *maps;
-
-    census.descriptors = test_count_entries("/proc/self/fd") - 1; /* the folder's own */
-    census.threads = test_count_entries("/proc/self/task");
-    census.children = test_count_children();
-    maps = fopen("/proc/self/maps", "re");
-    CHECK(maps != NULL);
-    while (fgets(line, sizeof line, maps) != NULL) {
-        if (sscanf(line, "%*s %7s", mode) != 1)
-            continue;
-        if (mode[3] == 's')
-            census.shared_mappings++;
-        else
-            census.private_mappings++;
-    }
-    fclose(maps);
-    census.shared_mappings -= test_shareds_count; /* they are the test's, and go with it */
-    return census;
-}
-
-static int test_census_same(const test_census *before, const test_census *now)
-{
-    /* A sanitizer maps for its own needs. */
-    int slack = TEST_ASAN || TEST_TSAN ? 100000 : TEST_MAPPINGS_SLACK;
-
-    return now->descriptors == before->descriptors && now->threads == before->threads &&
-           now->children == before->children && now->shared_mappings == before->shared_mappings &&
-           now->private_mappings <= before->private_mappings + slack;
-}
-
-/* For the reader of a failure: what is open, and what is shared. */
-static void test_census_print(void)
-{
-    DIR *folder = opendir("/proc/self/fd");
-    char path[512], text[4096];
-    FILE *maps;
-
-    for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
-        ssize_t got;
-
-        if (atoi(entry->d_name) == dirfd(folder))
-            continue;
-        snprintf(path, sizeof path, "/proc/self/fd/%s", entry->d_name);
-        got = readlink(path, text, sizeof text - 1);
-        if (got > 0)
-            fprintf(stderr, "  descriptor %s: %.*s\n", entry->d_name, (int)got, text);
-    }
-    if (folder != NULL)
-        closedir(folder);
-    maps = fopen("/proc/self/maps", "re");
-    while (maps != NULL && fgets(text, sizeof text, maps) != NULL)
-        if (sscanf(text, "%*s %7s", path) == 1 && path[3] == 's')
-            fprintf(stderr, "  shared %s", text);
-    if (maps != NULL)
-        fclose(maps);
-}
-
-void test_census_check_(const char *file, int line, const test_census *before)
-{
-    double end = test_seconds() + 2.0 * test_slowness();
-    test_census now = test_census_take();
-
-    for (int looks = 0; !test_census_same(before, &now) && test_seconds() < end; looks++) {
-        test_pause_(looks);
-        now = test_census_take();
-    }
-    if (test_census_same(before, &now))
-        return;
-    test_census_print();
-    test_fail(file, line,
-              "left behind: descriptors %d, were %d; threads %d, were %d; children %d, were %d; "
-              "shared mappings %d, were %d; private mappings %d, were %d",
-              now.descriptors, before->descriptors, now.threads, before->threads, now.children,
-              before->children, now.shared_mappings, before->shared_mappings, now.private_mappings,
-              before->private_mappings);
-}
-
-void test_signals_take(test_signals *signals)
-{
-    memset(signals, 0, sizeof *signals);
-    for (int signal = 1; signal < NSIG; signal++)
-        sigaction(signal, NULL, &signals->action[signal]);
-    pthread_sigmask(SIG_SETMASK, NULL, &signals->mask);
-}
-
-void test_signals_check_(const char *file, int line, const test_signals *before)
-{
-    static test_signals now; /* 10 KB: not for the stack of a small thread */
-
-    test_signals_take(&now);
-    for (int signal = 1; signal < NSIG; signal++) {
-        const struct sigaction *was = &before->action[signal], *is = &now.action[signal];
-
-        if (was->sa_handler != is->sa_handler || was->sa_flags != is->sa_flags)
-            test_fail(file, line, "the disposition of signal %d has changed", signal);
-        for (int other = 1; other < NSIG; other++)
-            if (sigismember(&was->sa_mask, other) != sigismember(&is->sa_mask, other))
-                test_fail(file, line, "the mask of signal %d's handler has changed", signal);
-        if (sigismember(&before->mask, signal) != sigismember(&now.mask, signal))
-            test_fail(file, line, "signal %d is %s now", signal,
-                      sigismember(&now.mask, signal) ? "blocked" : "not blocked");
-    }
 }
 
 /* ---- running ---- */

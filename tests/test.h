@@ -57,6 +57,11 @@ typedef struct test_entry_ {
 
 void test_register_(test_entry_ *entry);
 
+/* For census.c: fail as a CHECK does; how many mappings of test_shared() there are. */
+void test_fail_(const char *file, int line, const char *format, ...)
+    __attribute__((format(printf, 3, 4), noreturn));
+int test_shared_count_(void);
+
 /* One test; the name is a sentence. Followed by the body in braces. */
 #define TEST(name_)                                                                                \
     static void name_(void);                                                                       \
@@ -160,10 +165,10 @@ void test_write_file(const char *folder, const char *path, const char *text);
  *   ...
  *   CHECK_CENSUS(before);
  *
- * Descriptors, threads, children and *shared* mappings have to be exactly as many as before; a
- * thread that was joined a moment ago may take the kernel a moment to forget. Private mappings may
- * grow by TEST_MAPPINGS_SLACK, because libc keeps the stacks of ended threads and an arena a thread
- * for malloc; so a test that looks for leaks there makes the call often enough to pass the slack.
+ * Descriptors, threads, children and *shared* mappings (other than those of test_shared()) have to
+ * be exactly as many as before; threads that were joined do not count. Private mappings may grow by
+ * TEST_MAPPINGS_SLACK, because libc keeps the stacks of ended threads and an arena a thread for
+ * malloc; so a test that looks for leaks there makes the call often enough to pass the slack.
  */
 typedef struct test_census {
     int descriptors;

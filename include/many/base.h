@@ -62,7 +62,8 @@ MANY_API const char *many_version(void);
  * many_error_message - this thread's last failure in words
  *
  * A sentence that names the function, the argument, its value and the remedy. A call that succeeds
- * leaves it alone, so ask only after a negative return.
+ * leaves it alone, so ask only after a negative return; but tasks of a thread map may run in this
+ * thread, and their words are its words.
  *
  * returns   a string, owned by the library, valid until this thread's next failing call; "" if none
  * blocks    never

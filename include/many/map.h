@@ -31,7 +31,8 @@
  * returned, but before that was recorded, fails that item. What a killed item had done to the
  * outside world cannot be undone.
  *
- * When the parent dies, the workers are killed by the kernel. When the call returns, whatever its
+ * When the parent dies, the workers are killed by the kernel (a worker whose task changed its uid or
+ * gid, which clears that, leaves by itself after its item). When the call returns, whatever its
  * code, no process, thread, descriptor or mapping of it is left, and no signal disposition of the
  * caller has changed.
  */
@@ -150,7 +151,8 @@ typedef struct many_map_options {
  *   options  by name: many_process_map(fn, in, out, 1000, .workers = 4, .desc = "files")
  *
  * With .next, in only carries the type ((record *)NULL will do) and out may be NULL; if out or
- * codes are given, n is their length and no more than n items are pulled.
+ * codes are given, n is their length and no more than n items are pulled; what stands behind the last
+ * item of a source that ends before is left alone.
  *
  * returns   0              all n items are done
  *           > 0            MANY_GO_ON: so many items failed, the others are done
@@ -208,7 +210,8 @@ MANY_API int many_thread_map_with(many_fn *fn, const void *in, size_t in_bytes, 
  * a time
  *
  * As the maps above; but a failure (code, death, limit) fails all items of the run, and a retry
- * repeats the run. .inputs is -EINVAL here; with .next every run has one item.
+ * repeats the run. .inputs is -EINVAL here; with .next or .on_result every run has one
+ * item.
  *
  * source    Python Pool.map with chunksize, OpenMP schedule(guided)
  */

@@ -48,19 +48,19 @@ typedef int many_range_fn(const void *items, void *results, size_t n, void *cont
  * Filled by the library; a plain value that needs no closing.
  */
 typedef struct many_cause {
-    uint64_t item; /* index of the item, from 0 */
-    int32_t
-        code; /* what codes[item] holds: the task's own code, -MANY_EDIED, -ETIMEDOUT, -ECANCELED */
-    int32_t worker; /* number of the worker that ran it, from 0; -1 if none had begun */
-    int32_t signal; /* the signal that killed the worker; 0 if none did, or if it is unknown */
-    int32_t
-        exit_status; /* what the worker exited with; -1 if it did not exit, or if it is unknown */
-    int32_t tries;   /* how often the item was begun */
-    int32_t pid;     /* process id of the dead worker; 0 where no process died */
-    double seconds;  /* how long the item had run, as far as it was seen; 0: not seen */
+    uint64_t item;        /* index of the item, from 0 */
+    int32_t code;         /* what codes[item] holds */
+    int32_t worker;       /* number of the worker that ran it, from 0; -1 if none had begun */
+    int32_t signal;       /* that killed the worker; 0 if none did, or if it is unknown */
+    int32_t exit_status;  /* of the worker; -1 if it did not exit, or if it is unknown */
+    int32_t tries;        /* how often the item was begun */
+    int32_t pid;          /* process id of the dead worker; 0 where no process died */
+    int32_t over_limit;   /* 1: it was over its limit; code is -ETIMEDOUT */
+    int32_t cancelled;    /* 1: it was cut off, or never begun; code is -ECANCELED */
+    double seconds;       /* how long the item had run, as far as it was seen; 0: not seen */
     uint64_t peak_bytes;  /* largest resident size of the dead worker; 0: unknown */
     uint64_t reserved[4]; /* zero */
-    char text[384];       /* "item 812 died of SIGSEGV (worker 3, try 1)"; NUL-terminated */
+    char text[384];       /* "item 812 died of SIGSEGV (worker 3, pid 4711)"; NUL-terminated */
 } many_cause;
 
 /*

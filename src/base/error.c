@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -88,8 +89,17 @@ static const error_entry error_entries[] = {
 
 static _Thread_local struct {
     int code;
+    uint32_t item; /* that the words are about, where there are items */
     char text[ERROR_MESSAGE_BYTES];
 } error_last;
+
+static _Thread_local const _Atomic uint64_t *error_state;
+
+static uint32_t error_item(void)
+{
+    return error_state == NULL ? 0
+                               : (uint32_t)atomic_load_explicit(error_state, memory_order_relaxed);
+}
 
 static const error_entry *error_find(int code)
 {
@@ -158,12 +168,13 @@ int many_fail(int code, const char *format, ...)
         error_trim(text);
     memcpy(error_last.text, text, sizeof text);
     error_last.code = code;
+    error_last.item = error_item();
     return code;
 }
 
 const char *many_error_words_(int code)
 {
-    return error_last.code == code ? error_last.text : "";
+    return error_last.code == code && error_last.item == error_item() ? error_last.text : "";
 }
 
 void many_error_expire_(void)
@@ -175,4 +186,9 @@ void many_error_clear_(void)
 {
     error_last.code = 0;
     error_last.text[0] = '\0';
+}
+
+void many_error_about_(const _Atomic uint64_t *state)
+{
+    error_state = state;
 }

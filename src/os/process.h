@@ -43,6 +43,9 @@ void many_child_kill_(const many_child_ *child);
  */
 int many_child_ended_(many_child_ *child, int wait, many_ending_ *ending);
 
+/* Child: is the parent that forked it, of this pid, gone? */
+int many_orphan_(pid_t parent);
+
 /* The child's own way out: flush stdout and stderr, leave without exit handlers. */
 _Noreturn void many_child_exit_(int status);
 

@@ -15,4 +15,8 @@ int many_thread_start_(pthread_t *thread, many_thread_body_ *body, void *argumen
 
 void many_thread_join_(pthread_t thread);
 
+/* From here to there pthread_cancel() of this thread waits. hold gives what let_go wants. */
+int many_thread_hold_(void);
+void many_thread_let_go_(int held);
+
 #endif

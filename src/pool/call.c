@@ -9,6 +9,7 @@
 #include "base/options.h"
 #include "os/clock.h"
 
+#define CALL_BYTES_MOST  (SIZE_MAX / 8)    /* of one item: sums of them must not overflow */
 #define CALL_WINDOW_MOST ((size_t)1 << 20) /* slots; their numbers have 32 bits */
 
 _Static_assert(sizeof(many_map_options) == 4 * 4 + (sizeof(void *) == 8 ? 22 * 8 : 0) ||
@@ -49,12 +50,14 @@ static int call_check_source(const many_call_ *call)
 {
     const many_map_options *option = &call->option;
 
+    if (call->in_bytes > CALL_BYTES_MOST || call->out_bytes > CALL_BYTES_MOST)
+        return many_fail(-EINVAL,
+                         "%s: an item of %zu bytes, or a result of %zu, does not fit into memory",
+                         call->function, call->in_bytes, call->out_bytes);
+
     if (option->next == NULL) {
         if (option->next_fd != NULL || option->next_context != NULL)
             return many_fail(-EINVAL, "%s: .next_fd and .next_context need .next", call->function);
-        if (call->in != NULL && call->in_bytes == 0)
-            return many_fail(-EINVAL, "%s: the size of an item is 0: give .item_bytes",
-                             call->function);
         if (option->n >
             SIZE_MAX / 2 /
                 (call->in_bytes > call->out_bytes ? call->in_bytes + 1 : call->out_bytes + 1))
@@ -62,9 +65,6 @@ static int call_check_source(const many_call_ *call)
                              call->function, option->n, call->in_bytes);
         return 0;
     }
-    if (call->in_bytes == 0)
-        return many_fail(-EINVAL, "%s: .next fills items of 0 bytes: give .item_bytes",
-                         call->function);
     if ((call->out != NULL || option->codes != NULL) && option->n == 0)
         return many_fail(-EINVAL,
                          "%s: out and .codes need n, their length, also with .next; or take the "

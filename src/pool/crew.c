@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "os/clock.h"
 #include "os/stream.h"
@@ -108,6 +109,13 @@ void many_crew_kill_(const many_crew_ *crew)
 {
     for (int w = 0; w < crew->places; w++)
         many_child_kill_(&crew->child[w]);
+}
+
+void many_crew_forget_(many_crew_ *crew)
+{
+    for (int w = 0; w < crew->places; w++)
+        if (crew->child[w].pid != 0 && crew->child[w].fd >= 0)
+            close(crew->child[w].fd);
 }
 
 int many_crew_living_(const many_crew_ *crew)

@@ -48,6 +48,9 @@ unsigned many_crew_wait_(many_crew_ *crew, int fd, int64_t deadline_ns);
 /* Kill those who live; the deaths are still to be seen. */
 void many_crew_kill_(const many_crew_ *crew);
 
+/* In a child that was just forked: let go of what leads to its siblings. */
+void many_crew_forget_(many_crew_ *crew);
+
 /* How many live. */
 int many_crew_living_(const many_crew_ *crew);
 

@@ -34,9 +34,9 @@ int many_first_return_(const many_first_ *first, const many_call_ *call, uint64_
         return 0;
     if (call->option.on_error == MANY_GO_ON)
         return failed > INT_MAX ? INT_MAX : (int)failed;
-    if (cause->code == -MANY_EDIED && cause->pid != 0)
-        code = -MANY_EDIED;
-    else if (cause->code == -ETIMEDOUT && call->limit_ns > 0)
+    if (cause->over_limit)
         code = -ETIMEDOUT;
+    else if (cause->pid != 0)
+        code = -MANY_EDIED;
     return many_fail(code, "%s: %s", call->function, cause->text);
 }

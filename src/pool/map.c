@@ -6,10 +6,13 @@
 
 #include <many/map.h>
 
+#include "os/thread.h"
+#include "task/cancel.h"
+
 static int map_run(many_call_ *call, const void *in, size_t in_bytes, void *out, size_t out_bytes,
                    const many_map_options *options)
 {
-    int code;
+    int code, hold;
 
     call->in = in;
     call->in_bytes = in_bytes;
@@ -18,9 +21,15 @@ static int map_run(many_call_ *call, const void *in, size_t in_bytes, void *out,
     code = many_call_read_(call, options);
     if (code < 0)
         return code;
+    /* A thread that is cancelled half-way would leave workers behind, and its stack to them. */
+    hold = many_thread_hold_();
     if (call->option.next != NULL || call->option.on_result != NULL)
-        return many_map_stream_(call);
-    return call->processes ? many_map_in_processes_(call) : many_map_in_threads_(call);
+        code = many_map_stream_(call);
+    else
+        code = call->processes ? many_map_in_processes_(call) : many_map_in_threads_(call);
+    many_cancel_settle_(call->option.cancel);
+    many_thread_let_go_(hold);
+    return code;
 }
 
 int many_process_map_with(many_fn *fn, const void *in, size_t in_bytes, void *out, size_t out_bytes,

@@ -111,8 +111,10 @@ static int process_hire(many_supervisor_ *supervisor, int w)
     int code = many_child_fork_(&supervisor->crew.child[w]);
 
     supervisor->crew.watch[w].state = 0;
-    if (code == 0)
+    if (code == 0) {
+        many_crew_forget_(&supervisor->crew);
         many_shared_work_(&supervisor->map, w);
+    }
     return code;
 }
 

@@ -105,6 +105,13 @@ int many_record_open_chunk_(const many_record_ *record, uint32_t *begin, uint32_
     return *end > *begin;
 }
 
+int many_record_condemned_(const many_record_ *record)
+{
+    uint64_t state = atomic_load_explicit(&record->state, memory_order_relaxed);
+
+    return (state & MANY_PHASES_) == MANY_CONDEMNED_;
+}
+
 uint32_t many_record_ahead_(const many_record_ *record)
 {
     uint32_t item = many_state_item_(atomic_load_explicit(&record->state, memory_order_relaxed));

@@ -132,6 +132,9 @@ void many_record_fill_(many_record_ *record, uint32_t begin, uint32_t end);
 /* The owner is dead: what of its chunk is open, [*begin, *end)? 0: no chunk is. */
 int many_record_open_chunk_(const many_record_ *record, uint32_t *begin, uint32_t *end);
 
+/* Owner: was the try that has just ended condemned by the supervisor? */
+int many_record_condemned_(const many_record_ *record);
+
 /* Items of the open chunk that were not begun yet; a guess while the owner runs on. */
 uint32_t many_record_ahead_(const many_record_ *record);
 

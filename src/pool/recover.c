@@ -58,7 +58,8 @@ static void recover_fail(many_supervisor_ *supervisor, int w, pid_t pid, const m
 
     memset(&cause, 0, sizeof cause);
     cause.item = map->first + begin;
-    cause.code = (state & MANY_PHASES_) == MANY_CONDEMNED_ ? -ETIMEDOUT : -MANY_EDIED;
+    cause.over_limit = (state & MANY_PHASES_) == MANY_CONDEMNED_;
+    cause.code = cause.over_limit ? -ETIMEDOUT : -MANY_EDIED;
     cause.worker = w;
     cause.pid = (int32_t)pid;
     cause.signal = ending->signal;
@@ -69,7 +70,7 @@ static void recover_fail(many_supervisor_ *supervisor, int w, pid_t pid, const m
     if (many_record_open_chunk_(record, &chunk_begin, &chunk_end) && chunk_begin == begin)
         since = chunk;
     cause.seconds = since > 0 ? (double)(now - since) / 1e9 : 0;
-    many_cause_write_(&cause, "", supervisor->call->option.item_limit_s, 1);
+    many_cause_write_(&cause, "", supervisor->call->option.item_limit_s);
     for (uint32_t i = begin; i < end; i++)
         map->codes[i] = cause.code;
     many_first_keep_(&supervisor->first, now, &cause);

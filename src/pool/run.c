@@ -126,8 +126,9 @@ void many_run_note_(const many_call_ *call, many_record_ *record, uint64_t index
     cause->worker = worker;
     cause->exit_status = -1;
     cause->tries = (int32_t)tries;
+    cause->over_limit = many_record_condemned_(record);
     cause->seconds = seconds;
-    many_cause_write_(cause, many_error_words_(code), call->option.item_limit_s, 0);
+    many_cause_write_(cause, many_error_words_(code), call->option.item_limit_s);
     /* Release: the supervisor reads the cause only when it sees 2. */
     atomic_store_explicit(&record->failure_taken, 2, memory_order_release);
 }
@@ -150,7 +151,7 @@ static void run_fail(many_run_ *run, uint32_t begin, uint32_t end, int code, uin
     /* The first item of a chunk began with the chunk; of another nobody has looked at the clock. */
     if (many_record_open_chunk_(run->record, &chunk_begin, &chunk_end) && chunk_begin == begin)
         seconds = (double)(many_clock_ns_() - since) / 1e9;
-    else if (code == -ETIMEDOUT && call->limit_ns > 0)
+    else if (many_record_condemned_(run->record))
         seconds = call->option.item_limit_s; /* or more; so much was seen */
     many_run_note_(call, run->record, run->first + begin, code, tries, run->seat.worker, seconds);
     many_error_clear_();

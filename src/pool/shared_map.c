@@ -27,6 +27,10 @@
 /* Work that is done in this time is not worth asking for. */
 #define SHARED_WORTH_NS ((uint64_t)(60 * MANY_MICROSECOND_NS))
 
+/* How often a worker sees for itself that its parent lives: the kernel forgets to kill it when a task
+ * has changed its uid or gid. */
+#define SHARED_ORPHAN_NS (100 * MANY_MILLISECOND_NS)
+
 /* A worker that has nothing to do looks for this long before it sleeps: shorter than waking a core.
  */
 #define SHARED_SPIN_NS (20 * MANY_MICROSECOND_NS)
@@ -219,7 +223,9 @@ static int shared_ask(const many_shared_map_ *map, many_record_ *record)
         if (many_clock_ns_() < until)
             many_pause_();
         else
-            many_futex_wait_(&record->idle, MANY_ASKS_, MANY_NEVER_NS);
+            many_futex_wait_(&record->idle, MANY_ASKS_, many_clock_ns_() + SHARED_ORPHAN_NS * 10);
+        if (many_orphan_(map->parent))
+            _exit(0);
     }
 }
 
@@ -228,6 +234,7 @@ _Noreturn void many_shared_work_(many_shared_map_ *map, int w)
     many_record_ *record = &map->records[w];
     shared_piece piece = {NULL, NULL, 0};
     many_run_ run;
+    int64_t look_ns;
     uint32_t way =
         map->call->out == NULL || map->call->option.in_place ? MANY_IN_PLACE_ : MANY_REACH_;
 
@@ -239,6 +246,7 @@ _Noreturn void many_shared_work_(many_shared_map_ *map, int w)
     atomic_store_explicit(&record->item_ns, 0, memory_order_relaxed);
     many_run_begin_(&run, map->call, record, &map->head->attention, w);
     shared_aim(map, &run, way, w);
+    look_ns = run.clock_ns + SHARED_ORPHAN_NS;
     for (;;) {
         uint64_t word = atomic_load_explicit(&record->word, memory_order_relaxed);
         uint32_t begin, end, count;
@@ -269,6 +277,11 @@ _Noreturn void many_shared_work_(many_shared_map_ *map, int w)
         }
         way = shared_bring_home(map, &run, way, begin, end, w);
         many_run_close_(&run, end - begin);
+        if (run.clock_ns >= look_ns) {
+            look_ns = run.clock_ns + SHARED_ORPHAN_NS;
+            if (many_orphan_(map->parent))
+                _exit(0);
+        }
         if (end < begin + count && many_bell_ring_(map->bell) < 0)
             break; /* given back, and somebody waits for it */
     }

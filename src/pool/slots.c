@@ -20,6 +20,9 @@
 /* A worker that finds nothing looks on for so long before it sleeps. */
 #define SLOTS_SPIN_NS (20 * MANY_MICROSECOND_NS)
 
+/* How often a sleeping worker process sees for itself that its parent lives; see shared_map.c. */
+#define SLOTS_ORPHAN_NS MANY_SECOND_NS
+
 static size_t slots_align(size_t bytes, size_t to)
 {
     return (bytes + to - 1) / to * to;
@@ -35,7 +38,8 @@ int many_slots_open_(many_slots_ *slots, const many_call_ *call, uint32_t window
     slots->call = call;
     slots->window = window;
     slots->bell = bell;
-    slots->result_at = slots_align(offsetof(many_slot_, item) + item_bytes, 16);
+    slots->parent = getpid();
+    slots->result_at = slots_align(offsetof(many_slot_, item) + item_bytes, 64);
     slots->cause_at = slots_align(slots->result_at + call->out_bytes, 16);
     slots->stride = slots_align(slots->cause_at + sizeof(many_cause), 64);
     records = slots_align(sizeof(many_slots_head_), MANY_CACHE_LINE);
@@ -194,8 +198,11 @@ static void slots_run(many_slots_ *slots, many_record_ *record, int w, uint32_t 
         cause->worker = w;
         cause->exit_status = -1;
         cause->tries = (int32_t)tries;
+        cause->cancelled = (int32_t)slot->cancelled;
+        cause->over_limit = !slot->cancelled && many_record_condemned_(record);
         cause->seconds = (double)(slot->failure_ns - begun) / 1e9;
-        many_cause_write_(cause, many_error_words_(code), call->option.item_limit_s, 0);
+        many_cause_write_(cause, slot->cancelled ? "" : many_error_words_(code),
+                          call->option.item_limit_s);
         many_error_clear_();
     }
     stop = code != 0 && !slot->cancelled && call->option.on_error == MANY_STOP;
@@ -225,7 +232,11 @@ void many_slots_work_(many_slots_ *slots, int w)
     while (!slots_are_over(slots)) {
         uint32_t news = atomic_load_explicit(&head->news, memory_order_acquire);
         uint32_t closed = atomic_load_explicit(&head->closed, memory_order_acquire);
-        int64_t s = slots_claim(slots, record, w);
+        int64_t s;
+
+        if (slots->call->processes && many_orphan_(slots->parent))
+            _exit(0);
+        s = slots_claim(slots, record, w);
 
         if (s >= 0) {
             slots_run(slots, record, w, (uint32_t)s);
@@ -245,7 +256,9 @@ void many_slots_work_(many_slots_ *slots, int w)
         }
         MANY_FAULT_POINT("ask");
         atomic_fetch_add_explicit(&head->sleepers, 1, memory_order_seq_cst);
-        many_futex_wait_(&head->news, news, MANY_NEVER_NS);
+        many_futex_wait_(&head->news, news,
+                         slots->call->processes ? many_clock_ns_() + SLOTS_ORPHAN_NS
+                                                : MANY_NEVER_NS);
         atomic_fetch_sub_explicit(&head->sleepers, 1, memory_order_seq_cst);
     }
     many_seat_leave_(&seat);

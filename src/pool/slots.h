@@ -35,6 +35,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "os/atomic.h"
 #include "pool/call.h"
@@ -56,7 +57,7 @@ typedef struct many_slot_ {
     uint32_t cancelled; /* 1: cut off or never begun, because the map ended early */
     uint32_t reserved;
     int64_t failure_ns;       /* when it failed */
-    _Alignas(16) char item[]; /* item_bytes, then (aligned) result_bytes, then the cause */
+    _Alignas(64) char item[]; /* item_bytes, then (aligned) result_bytes, then the cause */
 } many_slot_;
 
 typedef struct many_slots_head_ {
@@ -73,6 +74,7 @@ typedef struct many_slots_ {
     const many_call_ *call;
     uint32_t window; /* slots */
     int bell;        /* the supervisor's */
+    pid_t parent;    /* the supervisor's process */
     void *memory;
     size_t bytes;
     size_t stride, result_at, cause_at; /* of a slot, in bytes */

@@ -57,6 +57,7 @@ typedef struct stream_map {
     uint32_t fill_from, collect_from; /* where to look for a free or a done slot first */
     uint32_t barren;                  /* deaths in a row that nothing was delivered between */
     uint64_t barren_delivered;        /* at the last of them */
+    int dismissed;                    /* there is nothing more to do: workers leave */
     int ended;                        /* the source has no more */
     int starved;                      /* the source has none now */
     int stop; /* the map ends early; reason says why, if it is not a failed item */
@@ -85,6 +86,7 @@ static int stream_hire(stream_map *stream, int w)
     stream->crew.watch[w].state = 0;
     if (code != 0)
         return code < 0 ? code : 0;
+    many_crew_forget_(&stream->crew);
     many_slots_work_(&stream->slots, w);
     many_bell_ring_(stream->crew.bell);
     many_child_exit_(0);
@@ -244,7 +246,8 @@ static void stream_cancel_slot(stream_map *stream, uint32_t s)
     cause->exit_status = -1;
     cause->tries = (int32_t)slot->tries;
     slot->cancelled = 1;
-    many_cause_write_(cause, "", 0, 0);
+    cause->cancelled = 1;
+    many_cause_write_(cause, "", 0);
     atomic_store_explicit(&stream->slots.status[s], MANY_SLOT_DONE_, memory_order_relaxed);
 }
 
@@ -291,6 +294,7 @@ static void stream_recover(stream_map *stream, int w, pid_t pid, const many_endi
     memset(cause, 0, sizeof *cause);
     cause->item = slot->index;
     cause->code = slot->code;
+    cause->over_limit = slot->code == -ETIMEDOUT;
     cause->worker = w;
     cause->pid = (int32_t)pid;
     cause->signal = ending->signal;
@@ -299,7 +303,7 @@ static void stream_recover(stream_map *stream, int w, pid_t pid, const many_endi
     cause->tries = (int32_t)slot->tries;
     cause->seconds =
         (double)(now - atomic_load_explicit(&record->chunk_ns, memory_order_relaxed)) / 1e9;
-    many_cause_write_(cause, "", call->option.item_limit_s, 1);
+    many_cause_write_(cause, "", call->option.item_limit_s);
     atomic_store_explicit(&stream->slots.status[s], MANY_SLOT_DONE_, memory_order_relaxed);
 }
 
@@ -314,7 +318,7 @@ static void stream_bury(stream_map *stream, int wait)
         if (pid == 0 || !many_child_ended_(child, wait, &ending))
             continue;
         stream_recover(stream, w, pid, &ending);
-        if (wait || stream->stop)
+        if (wait || stream->stop || stream->dismissed)
             continue; /* they leave because it is over */
         if (stream->pulled > stream->delivered)
             stream_staff(stream);
@@ -342,6 +346,14 @@ static void stream_limit(stream_map *stream)
             many_child_kill_(&stream->crew.child[w]);
 }
 
+/* What tells when the source has more; -1: nothing does. */
+static int stream_source_fd(const stream_map *stream)
+{
+    const int *fd = stream->call->option.next_fd;
+
+    return fd != NULL ? *fd : -1;
+}
+
 static int64_t stream_deadline(const stream_map *stream, int napping)
 {
     int64_t deadline = many_progress_due_ns_(&stream->progress), now = many_clock_ns_();
@@ -349,7 +361,7 @@ static int64_t stream_deadline(const stream_map *stream, int napping)
     if (stream->call->limit_ns > 0 &&
         deadline > now + many_watch_period_ns_(stream->call->limit_ns))
         deadline = now + many_watch_period_ns_(stream->call->limit_ns);
-    if (stream->starved && stream->call->option.next_fd == NULL && deadline > now + STREAM_ASK_NS)
+    if (stream->starved && stream_source_fd(stream) < 0 && deadline > now + STREAM_ASK_NS)
         deadline = now + STREAM_ASK_NS;
     if (napping && deadline > now + STREAM_NAP_NS)
         deadline = now + STREAM_NAP_NS;
@@ -387,7 +399,7 @@ static void stream_watch(stream_map *stream)
         /* If something was done meanwhile (.next may be slow) there is no time to sleep; but a look
          * at deaths, limits and the token there has to be. */
         again = !napping && stream_collect(stream) > 0;
-        fd = stream->starved && option->next_fd != NULL ? *option->next_fd : -1;
+        fd = stream->starved ? stream_source_fd(stream) : -1;
         saw = many_crew_wait_(&stream->crew, fd, again ? 0 : stream_deadline(stream, napping));
         atomic_store_explicit(&head->supervisor, MANY_AWAKE_, memory_order_relaxed);
         if ((saw & MANY_SAW_CANCEL_) != 0)
@@ -398,6 +410,23 @@ static void stream_watch(stream_map *stream)
         if ((saw & MANY_SAW_DEATH_) != 0)
             stream_bury(stream, 0);
         stream_limit(stream);
+    }
+}
+
+/* Workers leave by themselves, unless one cannot (its stdout is full): then .cancel still ends it. */
+static void stream_dismiss(stream_map *stream)
+{
+    stream->dismissed = 1;
+    while (!stream->stop && many_crew_living_(&stream->crew) > 0) {
+        unsigned saw = many_crew_wait_(&stream->crew, -1, many_progress_due_ns_(&stream->progress));
+
+        if ((saw & MANY_SAW_CANCEL_) != 0)
+            many_crew_kill_(&stream->crew);
+        if ((saw & MANY_SAW_CANCEL_) != 0)
+            return;
+        stream_bury(stream, 0);
+        many_progress_show_(&stream->progress, stream->delivered - stream->cancelled,
+                            stream->failed);
     }
 }
 
@@ -412,6 +441,7 @@ static void stream_settle(stream_map *stream)
         many_crew_kill_(&stream->crew);
     }
     many_slots_finish_(slots);
+    stream_dismiss(stream);
     stream_bury(stream, 1);
     for (int w = 0; !stream->call->processes && w < stream->hired; w++)
         many_thread_join_(stream->places[w].thread);
@@ -423,7 +453,7 @@ static void stream_settle(stream_map *stream)
     }
     stream_collect(stream);
     many_progress_show_(&stream->progress, stream->delivered - stream->cancelled, stream->failed);
-    if (stream->stop && stream->call->option.codes != NULL)
+    if ((stream->stop || stream->reason < 0) && stream->call->option.codes != NULL)
         for (uint64_t i = stream->pulled; i < stream->call->option.n; i++)
             stream->call->option.codes[i] = -ECANCELED;
 }

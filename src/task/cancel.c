@@ -3,6 +3,7 @@
 #include "task/cancel.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -22,9 +23,10 @@ _Static_assert(sizeof(many_cancel) == 32, "no padding in a public struct");
 #define CANCEL_SWAP(word, old, new)                                                                \
     __atomic_compare_exchange_n(&(word), (old), (new), 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 
-/* After so many looks at setters the bell is left open rather than wait on: only a child that was
- * forked while another thread sat in many_cancel_set() sees a setter that never leaves. */
-#define CANCEL_PATIENCE 10000
+/* So many looks at setters, of a moment each and then of a millisecond, and no more: only a child
+ * that was forked while another thread sat in many_cancel_set() sees a setter that never leaves. */
+#define CANCEL_LOOKS      100
+#define CANCEL_LONG_LOOKS 2000
 
 static uint64_t cancel_pack(int bell, uint32_t waiters)
 {
@@ -42,6 +44,26 @@ static uint32_t cancel_waiters(uint64_t watch)
 {
     return (watch & 0xFFFFFF) == ((uint64_t)getpid() & 0xFFFFFF) ? (uint32_t)(watch >> 24) & 0xFFFF
                                                                  : 0;
+}
+
+/* Wait until nobody is inside many_cancel_set(). 1; 0 if somebody seems to be for ever. */
+static int cancel_settle(const many_cancel *token)
+{
+    for (int look = 0; look < CANCEL_LOOKS + CANCEL_LONG_LOOKS; look++) {
+        if (CANCEL_LOAD(token->setters) == 0)
+            return 1;
+        if (look < CANCEL_LOOKS)
+            sched_yield();
+        else
+            poll(NULL, 0, 1);
+    }
+    return 0;
+}
+
+void many_cancel_settle_(const many_cancel *token)
+{
+    if (many_cancel_is_set(token))
+        cancel_settle(token);
 }
 
 int many_cancel_watch_(many_cancel *token)
@@ -83,13 +105,9 @@ void many_cancel_unwatch_(many_cancel *token)
             continue;
         if (next != 0)
             return;
-        for (int look = 0; look < CANCEL_PATIENCE; look++) {
-            if (CANCEL_LOAD(token->setters) == 0) {
-                many_bell_close_(cancel_bell(watch));
-                return;
-            }
-            sched_yield();
-        }
+        if (cancel_settle(
+                token)) /* else the bell stays open, lest it be rung when it is another's */
+            many_bell_close_(cancel_bell(watch));
         return;
     }
 }
@@ -138,9 +156,19 @@ static void cancel_handle(int signal)
     errno = saved;
 }
 
-int many_cancel_on_signal(many_cancel *token, int signal)
+static int cancel_install(int signal, struct sigaction *found)
 {
     struct sigaction action;
+
+    memset(&action, 0, sizeof action);
+    sigemptyset(&action.sa_mask);
+    action.sa_handler = cancel_handle;
+    action.sa_flags = SA_RESTART;
+    return sigaction(signal, &action, found);
+}
+
+int many_cancel_on_signal(many_cancel *token, int signal)
+{
     many_cancel *before = NULL;
 
     if (signal <= 0 || signal >= NSIG || signal == SIGKILL || signal == SIGSTOP)
@@ -155,17 +183,16 @@ int many_cancel_on_signal(many_cancel *token, int signal)
         return 0;
     }
     if (!atomic_compare_exchange_strong(&cancel_signals[signal].token, &before, CANCEL_BUSY)) {
-        if (before == token)
+        if (before == token) {
+            /* A second signal may have put back what was found. */
+            cancel_install(signal, NULL);
             return 0;
+        }
         return many_fail(-EALREADY,
                          "many_cancel_on_signal: signal %d sets another token: give it back first "
                          "with many_cancel_on_signal(NULL, %d)",
                          signal, signal);
     }
-    memset(&action, 0, sizeof action);
-    sigemptyset(&action.sa_mask);
-    action.sa_handler = cancel_handle;
-    action.sa_flags = SA_RESTART;
     if (sigaction(signal, NULL, &cancel_signals[signal].found) != 0) {
         int code = -errno;
 
@@ -174,7 +201,7 @@ int many_cancel_on_signal(many_cancel *token, int signal)
     }
     /* The token first: a signal that comes in between must find it. */
     atomic_store(&cancel_signals[signal].token, token);
-    if (sigaction(signal, &action, NULL) != 0) {
+    if (cancel_install(signal, NULL) != 0) {
         int code = -errno;
 
         atomic_store(&cancel_signals[signal].token, NULL);

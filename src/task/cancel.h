@@ -31,4 +31,10 @@ int many_cancel_watch_(many_cancel *token);
 /* End of the wait; after a successful watch, once. */
 void many_cancel_unwatch_(many_cancel *token);
 
+/*
+ * A map that was given the token returns: once it is set, wait until many_cancel_set() is through with
+ * it, so that the caller may free it. token == NULL does nothing.
+ */
+void many_cancel_settle_(const many_cancel *token);
+
 #endif

@@ -2,13 +2,12 @@
 /* cause.c - why an item failed, in words; see cause.h */
 #include "task/cause.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-_Static_assert(sizeof(many_cause) == 8 + 6 * 4 + 8 + 8 + 4 * 8 + 384 + 0, "no padding");
+_Static_assert(sizeof(many_cause) == 8 + 8 * 4 + 8 + 8 + 4 * 8 + 384 + 0, "no padding");
 
 /* Shorter times tell nobody anything. */
 #define CAUSE_LEAST_S 0.001
@@ -88,17 +87,18 @@ static void cause_say_where(cause_text *text, const many_cause *cause)
     cause_say(text, ")");
 }
 
-void many_cause_write_(many_cause *cause, const char *words, double limit_s, int killed)
+void many_cause_write_(many_cause *cause, const char *words, double limit_s)
 {
     cause_text text = {cause->text, sizeof cause->text};
 
     cause_say(&text, "item %llu ", (unsigned long long)cause->item);
-    if (cause->code == -MANY_EDIED) {
-        cause_say_death(&text, cause);
-    } else if (cause->code == -ETIMEDOUT && limit_s > 0) {
+    if (cause->over_limit) {
         cause_say(&text, "was over its limit of %g s%s", limit_s,
-                  killed ? " and was killed" : " (a thread cannot be killed; it was told)");
-    } else if (cause->code == -ECANCELED) {
+                  cause->pid != 0 ? " and was killed"
+                                  : " (a thread cannot be killed; it was told)");
+    } else if (cause->pid != 0) {
+        cause_say_death(&text, cause);
+    } else if (cause->cancelled) {
         cause_say(&text, "was cancelled");
     } else {
         cause_say(&text, "failed with %d", (int)cause->code);

@@ -9,10 +9,9 @@
 
 /*
  * Write cause->text from cause's other fields. words: what the task said by many_fail(), or "".
- * limit_s: the item's limit, for -ETIMEDOUT. killed: 1 if a process had to be killed for it, 0 if a
- * thread was only told.
+ * limit_s: the item's limit, for one that was over it.
  */
-void many_cause_write_(many_cause *cause, const char *words, double limit_s, int killed);
+void many_cause_write_(many_cause *cause, const char *words, double limit_s);
 
 /* "SIGSEGV"; "signal 40" for one without a name, written into text. */
 const char *many_signal_name_(int signal, char *text, size_t bytes);

@@ -2,17 +2,21 @@
 /* seat.c - what a task can ask about itself; see seat.h */
 #include "task/seat.h"
 
+#include "base/error.h"
+
 static _Thread_local many_seat_ *seat_current;
 
 void many_seat_take_(many_seat_ *seat)
 {
     seat->outer = seat_current;
     seat_current = seat;
+    many_error_about_(seat->state);
 }
 
 void many_seat_leave_(many_seat_ *seat)
 {
     seat_current = seat->outer;
+    many_error_about_(seat_current != NULL ? seat_current->state : NULL);
 }
 
 int many_seat_taken_(void)
@@ -39,13 +43,14 @@ int many_worker_index(void)
 
 int many_cancelled(void)
 {
-    const many_seat_ *seat = seat_current;
-    uint64_t state;
+    /* An item around this map that is to end ends this one, too. */
+    for (const many_seat_ *seat = seat_current; seat != NULL; seat = seat->outer) {
+        uint64_t state = atomic_load_explicit(seat->state, memory_order_relaxed);
 
-    if (seat == NULL)
-        return 0;
-    if ((atomic_load_explicit(seat->attention, memory_order_relaxed) & MANY_ATTENTION_STOP_) != 0)
-        return 1;
-    state = atomic_load_explicit(seat->state, memory_order_relaxed);
-    return (state & MANY_PHASES_) == MANY_CONDEMNED_ || many_cancel_is_set(seat->token);
+        if ((atomic_load_explicit(seat->attention, memory_order_relaxed) & MANY_ATTENTION_STOP_) !=
+                0 ||
+            (state & MANY_PHASES_) == MANY_CONDEMNED_ || many_cancel_is_set(seat->token))
+            return 1;
+    }
+    return 0;
 }

@@ -8,8 +8,9 @@
 #   has_out REGEX      a line of its stdout matches; so has_err
 #   has_no_err REGEX   no line of its stderr does
 #   until_true C...    wait until a command succeeds, for 10 s at most
-#   marked             ids of processes with $marker in their command line or environment
+#   marked             ids of processes with $marker in their command line; $NAP is the same
 #   nothing_left       soon there are none any more
+#   now, took SINCE MS the time; it took no longer than so many milliseconds
 #
 # A test works in a directory of its own and has a watchdog: what hangs has failed.
 
@@ -26,20 +27,15 @@ MANY=$(realpath "${MANY:?is the path of the command}")
 export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=1:abort_on_error=0:exitcode=99"
 work=$(mktemp -d "${TMPDIR:-/tmp}/many-test-XXXXXX")
 cd "$work" || exit 1
-marker="many-test-$$-$RANDOM"
+# Seconds to sleep for; what sleeps so long is ours.
+marker=1000.$$$RANDOM
+export NAP=$marker
+echo "$marker" >.marker
 case_number=0
 wrong=0
 
-marked() {
-    local process
-    for process in /proc/[0-9]*; do
-        if [ "$process" != "/proc/$$" ] && [ "$process" != "/proc/$BASHPID" ] &&
-            grep -q -a -e "$marker" "$process/cmdline" 2>/dev/null &&
-            ! grep -q '^State:[[:space:]]*Z' "$process/status" 2>/dev/null; then
-            echo "${process#/proc/}"
-        fi
-    done
-}
+# A zombie's command line is empty; grep gets the marker from a file, so as not to find itself.
+marked() { grep -l -s -a -F -f .marker /proc/[0-9]*/cmdline | cut -d/ -f3; }
 
 leave() {
     local left
@@ -88,6 +84,12 @@ until_true() {
 
 none_marked() { [ -z "$(marked)" ]; }
 nothing_left() { until_true none_marked || fail "still running: $(marked | tr '\n' ' ')"; }
+
+now() { date +%s%N; }
+took() {
+    local took=$((($(now) - $1) / 1000000))
+    [ $took -le $(($2 * slowness)) ] || fail "$ran: that took $took ms, not $2"
+}
 
 # Sanitizers take memory and descriptors of their own.
 is_sanitized() { grep -q -a -e __asan_init -e __tsan_init "$MANY"; }

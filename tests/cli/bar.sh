@@ -77,7 +77,7 @@ on_terminal 'printf "0\n0.3\n0.3\n" | "$MANY" map -j 1 sleep'
 grep -q '33%|.*1/3' out || fail "no total while it ran"
 
 # Ctrl-C on the terminal.
-on_terminal '"$MANY" map -j 1 sh -c "kill -INT \$PPID; sleep 1000" ::: a'
+on_terminal '"$MANY" map -j 1 sh -c "kill -INT \$PPID; sleep $NAP" ::: a'
 is_status 130
 screen | tail -n 1 | grep -q -x 'many: interrupted: 0 of 1 done' || fail "no last line: $(screen)"
 

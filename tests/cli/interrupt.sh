@@ -16,14 +16,8 @@ end() {
     status=$?
 }
 
-# took SINCE MOST: in nanoseconds and milliseconds; SIGKILL would come after 1000.
-took() {
-    local took=$((($(date +%s%N) - $1) / 1000000))
-    [ $took -lt $(($2 * slowness)) ] || fail "that took $took ms"
-}
-
 # Items 1 and 2 end; 3 and 4 would run for ever.
-jobs='echo "$1"; [ "$1" -lt 3 ] || { [ "$1" != 4 ] || : >ready; exec sleep 1000; }'
+jobs='echo "$1"; [ "$1" -lt 3 ] || { [ "$1" != 4 ] || : >ready; exec sleep $NAP; }'
 for signal in 'INT 130' 'TERM 143' 'HUP 129'; do
     for order in --no-bar -k; do
         begin "$order" -j 2 -c "$jobs" "$marker" ::: 1 2 3 4 5 6
@@ -40,22 +34,22 @@ kill -INT $many
 end
 is_err $'many: interrupted: 2 of 6 done\n'
 
-# It is over in a moment.
+# It is over in a moment; SIGKILL would come after 1000 ms.
 begin -j 2 -c "$jobs" "$marker" ::: 1 2 3 4 5 6
-before=$(date +%s%N)
+before=$(now)
 kill -INT $many
 end
-took $before 900
+took "$before" 900
 
 # With what the jobs have started, also if that is deaf to SIGTERM.
-begin -c '(trap "" TERM; while :; do sleep 0.05; done) & sleep 1000 & : >ready; wait' "$marker" ::: a
+begin -c '(trap "" TERM; while :; do sleep 0.05; done) & sleep $NAP & : >ready; wait' "$marker" ::: a
 kill -INT $many
 end
 is_status 130
 none_marked || fail "jobs are left when it has ended"
 
 # Who asks gets a moment to clean up.
-begin -c 'trap "sleep 0.2; echo clean >cleaned; exit 0" TERM; : >ready; sleep 1000 & wait' \
+begin -c 'trap "sleep 0.2; echo clean >cleaned; exit 0" TERM; : >ready; sleep $NAP & wait' \
     "$marker" ::: a
 kill -INT $many
 end
@@ -95,18 +89,18 @@ nothing_left
 
 # The second one kills it at once, and the jobs go with it, and what they have started.
 begin -c 'trap "" TERM; : >ready; while :; do sleep 0.05; done' "$marker" ::: a b
-before=$(date +%s%N)
+before=$(now)
 kill -INT $many
 sleep 0.1
 kill -INT $many
 end
 is_status 130
 is_err ''
-took $before 900
+took "$before" 900
 nothing_left
 
 # Failures before it are told.
-begin -j 1 -c '[ "$1" = 2 ] || exit 1; : >ready; exec sleep 1000' "$marker" ::: 1 2 3
+begin -j 1 -c '[ "$1" = 2 ] || exit 1; : >ready; exec sleep $NAP' "$marker" ::: 1 2 3
 kill -INT $many
 end
 is_status 130

@@ -2,10 +2,10 @@
 # kill -9 of the command: its jobs go with it, and what they have started.
 . "$(dirname "$0")/_lib.sh"
 
-for attempt in 1 2 3; do
+for _ in 1 2 3; do
     rm -f ready-*
     case_number=$((case_number + 1))
-    "$MANY" map -j 3 -c ': >ready-$1; sleep 1000 & sleep 1000 | cat; echo never' "$marker" \
+    "$MANY" map -j 3 -c ': >ready-$1; sleep $NAP & sleep $NAP | cat; echo never' "$marker" \
         < <(seq 9) >out 2>err &
     many=$!
     until_true test -e ready-1 -a -e ready-2 -a -e ready-3 || fail "jobs did not begin"
@@ -17,14 +17,16 @@ done
 
 # Also without the process that watches: the kernel kills the jobs themselves.
 rm -f ready
-"$MANY" map -c ': >ready; exec sleep 1000' "$marker" ::: a >out 2>err &
+"$MANY" map -c ': >ready; exec sleep $NAP' "$marker" ::: a >out 2>err &
 many=$!
 until_true test -e ready
-guard=$(grep -l '^many-guard$' $(for child in $(cat /proc/$many/task/$many/children); do
-    echo /proc/$child/comm
-done) | cut -d/ -f3)
+[ -r /proc/$many/task/$many/children ] || skip "this kernel does not tell children"
+guard=
+for child in $(cat /proc/$many/task/$many/children); do
+    [ "$(cat "/proc/$child/comm")" != many-guard ] || guard=$child
+done
 [ -n "$guard" ] || fail "no process watches"
-kill -9 "$guard" $many
+kill -9 "$guard" "$many"
 wait $many 2>/dev/null
 nothing_left
 
@@ -36,7 +38,7 @@ run "$MANY" map true "$marker" ::: a
 none_marked || fail "a process is left"
 
 # At random moments, with short jobs: whatever it was doing.
-for attempt in $(seq 20); do
+for _ in $(seq 20); do
     "$MANY" map -j 4 -c 'sleep 0.01; :' "$marker" < <(seq 1000) >out 2>err &
     many=$!
     sleep "0.$(printf '%03d' $((RANDOM % 200)))"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Help, version, and wrong usage: a clear message and 255.
+manual=$(realpath "$(dirname "$0")/../../cli/many.1.md")
 . "$(dirname "$0")/_lib.sh"
 
 run "$MANY" --version
@@ -24,6 +25,12 @@ for help in --help -h; do
     has_out 'empty line is an item'
     awk 'length > 100 { exit 1 }' out || fail "a line of the help is too wide"
 done
+# The manual has every option that the help has.
+"$MANY" map --help | grep -o -e '^  [ -].*--[a-z-]*' | grep -o -e '--[a-z-]*' >names
+[ -s names ] || fail "the help has no options"
+while read -r name; do
+    grep -q -e "^\`.*$name\`" "$manual" || fail "the manual lacks $name"
+done <names
 run bash -c '"$0" map --help >/dev/full' "$MANY"
 is_status 255
 has_err 'cannot write to stdout: No space left'

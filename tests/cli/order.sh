@@ -26,7 +26,7 @@ seq -f 'e%g' 1500 | cmp -s - err || fail "stderr is not in order"
 
 # They hold no descriptors and no memory meanwhile, and leave no file. 40 MB of output wait.
 mkdir folder
-"$MANY" map -k -j 2 -c 'if [ "$1" = 1 ]; then
+TMPDIR=$PWD/folder "$MANY" map -k -j 2 -c 'if [ "$1" = 1 ]; then
         until [ -e go2 ]; do sleep 0.01; done
     else
         head -c 200000 /dev/zero | tr "\0" "x"
@@ -34,9 +34,10 @@ mkdir folder
     echo; echo "$1" >>ended' < <(seq 200) >out 2>err &
 many=$!
 all_but_one_ended() { [ "$(wc -l <ended)" -eq 199 ]; }
-TMPDIR=$PWD/folder until_true all_but_one_ended || fail "the slow one holds the others up"
+until_true all_but_one_ended || fail "the slow one holds the others up"
 descriptors=$(find /proc/$many/fd -mindepth 1 | wc -l)
 is_sanitized || [ "$descriptors" -lt 40 ] || fail "$descriptors descriptors are open"
+find /proc/$many/fd -lname "$PWD/folder/*" | grep -q . || fail "nothing waits below TMPDIR"
 memory=$(awk '/^RssAnon/ { print $2 }' /proc/$many/status)
 is_sanitized || [ "$memory" -lt 8192 ] || fail "$memory KiB of memory"
 : >go2
@@ -57,6 +58,13 @@ many: 2 of 7 items failed
 TMPDIR=/no/such/folder run "$MANY" map -k -j 2 -c '[ $1 != 1 ] || sleep 0.3; echo $1' < <(seq 50)
 is_status 0
 seq 50 | cmp -s - out || fail "not in order without a TMPDIR"
+
+# Where there is no room for what waits, that is told.
+run bash -c 'trap "" XFSZ; ulimit -f 100; "$0" map -k -j 2 \
+    -c "[ \$1 != 1 ] || sleep $NAP; head -c 60000 /dev/zero" "$1" < <(seq 100)' "$MANY" "$marker"
+is_status 255
+has_err '^many map: cannot write to .*TMPDIR.*: File too large'
+nothing_left
 
 # Grouped: 200 jobs of 20 lines, written one by one, come out whole, on both streams.
 for order in '' -k; do
@@ -96,7 +104,7 @@ run bash -c '"$0" map -j 2 -k cat ::: random random >>added; cmp added <(cat ran
 is_status 0
 
 # What still runs in the background of a job when it ends is neither waited for nor ended.
-run "$MANY" map -c 'sleep 1000 & echo $!' ::: "$marker"
+run "$MANY" map -c 'sleep $NAP & echo $!' ::: "$marker"
 is_status 0
 kill -0 "$(cat out)" || fail "the background process was ended"
 kill "$(cat out)"

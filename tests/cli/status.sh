@@ -47,7 +47,7 @@ is_status 1
 is_out $'0\n7\n'
 has_err "^many: item 2 '7': exited with 7"
 has_err '^many: stopped at the first failure: 1 of 4 done, 1 failed'
-run "$MANY" map --stop -j 2 -c '[ "$1" != a ] || exec sleep 1000; exit 9' "$marker" ::: a b c
+run "$MANY" map --stop -j 2 -c '[ "$1" != a ] || exec sleep $NAP; exit 9' "$marker" ::: a b c
 is_status 1
 has_err "^many: item 2 'b': exited with 9"
 has_err '^many: stopped at the first failure: 0 of 3 done, 1 failed'
@@ -72,13 +72,19 @@ is_status 1
 is_out $'try 1\n'
 has_err "^many: item 1 'c': exited with 1$"
 
+# What the tries before it printed is let go of: there are not descriptors for so many.
+run bash -c 'ulimit -n 120; "$0" map -j 1 --retries 150 -c "echo x; exit 6" ::: a' "$MANY"
+is_status 1
+is_out $'x\n'
+has_err "^many: item 1 'a': exited with 6 (try 151)"
+
 # --limit: the item is ended, with what it has started, and what it had printed is kept.
 run "$MANY" map -k --limit 0.5 -c 'echo "begun $1"; sleep "$1"; echo "ended $1"' ::: 0 1000 0.1
 is_status 1
 is_out $'begun 0\nended 0\nbegun 1000\nbegun 0.1\nended 0.1\n'
 has_err "^many: item 2 '1000': took longer than 0.5 s and was ended"
 has_err '^many: 1 of 3 items failed'
-run "$MANY" map -k --limit 0.3 -c 'echo begun; sleep 1000 & wait' "$marker" ::: a
+run "$MANY" map -k --limit 0.3 -c 'echo begun; sleep $NAP & wait' "$marker" ::: a
 is_status 1
 is_out $'begun\n'
 has_err "^many: item 1 'a': took longer than 0.3 s and was ended"
@@ -88,14 +94,16 @@ run "$MANY" map --limit 0.2 -c 'trap "" TERM; while :; do sleep 0.1; done' "$mar
 is_status 1
 has_err "^many: item 1 'a': took longer than 0.2 s"
 nothing_left
-# Stopped.
+# One that is stopped hears of it all the same; SIGKILL would come after 200 + 1000 ms.
+before=$(now)
 run "$MANY" map --limit 0.2 -c 'kill -STOP $$' "$marker" ::: a
 is_status 1
+took "$before" 1000
 nothing_left
 run "$MANY" map --limit 1000 true ::: a
 is_status 0
 # Again and again over the limit.
-run "$MANY" map --limit 0.1 --retries 2 -c 'echo x >>tries-d; exec sleep 1000' "$marker" ::: a
+run "$MANY" map --limit 0.1 --retries 2 -c 'echo x >>tries-d; exec sleep $NAP' "$marker" ::: a
 is_status 1
 has_err "took longer than 0.1 s and was ended (try 3)"
 [ "$(wc -l <tries-d)" -eq 3 ] || fail "not three tries"

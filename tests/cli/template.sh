@@ -62,6 +62,9 @@ is_out $'script z a\n'
 run "$MANY" map -k -j1 -c 'echo "$1 $(wc -c)"' < <(printf 'a\nb\nc\n')
 is_out $'a 0\nb 0\nc 0\n'
 
+run "$MANY" map -j1 -c 'wc -c' ::: a < <(echo 'not for the jobs')
+is_out $'0\n'
+
 # A job gets descriptors 0 to 2 and no others; signals, mask and limits as they were.
 exec 8</dev/null
 run bash -c 'exec ls /proc/self/fd'

@@ -124,14 +124,27 @@ BOTH(a_call_without_what_it_needs_is_refused)
                        kind->map_name, "options is NULL");
     call_check_refused(kind->map(call_task, call_in, sizeof(int), NULL, 0, &empty), -EINVAL,
                        kind->map_name, "options.size is 0");
-    call_check_refused(kind->map(call_task, call_in, 0, NULL, 0, &four), -EINVAL, kind->map_name,
-                       ".item_bytes");
+    call_check_refused(kind->map(call_task, call_in, SIZE_MAX / 4, NULL, 0, &four), -EINVAL,
+                       kind->map_name, "does not fit into memory");
     call_check_refused(
         EACH(kind, call_task, (char *)NULL, 0, .next = call_next, .codes = call_codes), -EINVAL,
         kind->map_name, "out and .codes need n");
-    call_check_refused(
-        kind->map(call_task, NULL, 0, NULL, 0, MANY_MAP_OPTIONS_(0, .next = call_next)), -EINVAL,
-        kind->map_name, "give .item_bytes");
+    call_check_refused(kind->map(call_task, NULL, SIZE_MAX - 100, NULL, 0,
+                                 MANY_MAP_OPTIONS_(0, .next = call_next)),
+                       -EINVAL, kind->map_name, "does not fit into memory");
+}
+
+static int call_same_address(const void *item, void *result, void *context)
+{
+    (void)result;
+    return item == context ? 0 : -EIO;
+}
+
+BOTH(items_of_no_bytes_are_all_at_one_address)
+{
+    CHECK_CODE(kind->map(call_same_address, call_in, 0, NULL, 0,
+                         MANY_MAP_OPTIONS_(100, .context = call_in)),
+               0);
 }
 
 BOTH(the_range_form_has_its_name_in_its_words)

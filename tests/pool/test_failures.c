@@ -299,7 +299,7 @@ BOTH(words_of_an_earlier_failure_are_not_taken_for_the_items)
     CHECK_CODE(EACH(kind, fail_some, POOL_NOTHING, 6, .workers = 1, .on_error = MANY_GO_ON,
                     .cause = &cause, .context = plan),
                5);
-    CHECK_CONTAINS(cause.text, "item 1 was cancelled");
+    CHECK_CONTAINS(cause.text, "item 1 failed with -125 (ECANCELED) (worker 0");
     plan->code_of = fail_all;
     many_fail(-1000, "what the caller did before");
     CHECK_CODE(EACH(kind, fail_some, POOL_NOTHING, 6, .workers = 1, .on_error = MANY_GO_ON,
@@ -429,4 +429,26 @@ BOTH(retries_go_with_zipped_inputs)
                0);
     for (size_t i = 0; i < n; i++)
         CHECK_EQUAL(atomic_load(&plan->entered[i]), i % 10 == 9 ? 2 : 1);
+}
+
+/* The first item has an error, says so, and finds another way; the second only has the error. */
+static int fail_then_recover(const void *item, void *result, void *context)
+{
+    (void)item;
+    (void)result;
+    (void)context;
+    if (many_item_index() > 0)
+        return -EIO;
+    many_fail(-EIO, "opening the cache");
+    return 0;
+}
+
+BOTH(words_of_an_item_that_recovered_are_not_the_next_ones)
+{
+    many_cause cause;
+
+    CHECK_CODE(EACH(kind, fail_then_recover, POOL_NOTHING, 2, .workers = 1, .on_error = MANY_GO_ON,
+                    .cause = &cause),
+               1);
+    CHECK_CONTAINS(cause.text, "item 1 failed with -5 (EIO)");
 }

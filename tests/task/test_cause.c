@@ -23,64 +23,82 @@ static many_cause cause_of(int code)
     return cause;
 }
 
-TEST(a_death_by_signal_names_signal_worker_pid_time_and_memory)
+/* The same, of a worker that died in it. */
+static many_cause cause_of_death(void)
 {
     many_cause cause = cause_of(-MANY_EDIED);
 
-    cause.signal = SIGSEGV;
     cause.pid = 4711;
+    return cause;
+}
+
+TEST(a_death_by_signal_names_signal_worker_pid_time_and_memory)
+{
+    many_cause cause = cause_of_death();
+
+    cause.signal = SIGSEGV;
     cause.seconds = 3.1;
     cause.peak_bytes = UINT64_C(3) << 19; /* 1.5 MiB */
-    many_cause_write_(&cause, "", 0, 1);
+    many_cause_write_(&cause, "", 0);
     CHECK_STRING(cause.text,
                  "item 812 died of SIGSEGV (worker 3, pid 4711, after 3.1 s, at most 1.5 MiB)");
 }
 
 TEST(a_death_by_sigkill_says_who_sends_it)
 {
-    many_cause cause = cause_of(-MANY_EDIED);
+    many_cause cause = cause_of_death();
 
     cause.signal = SIGKILL;
-    many_cause_write_(&cause, "", 0, 1);
+    many_cause_write_(&cause, "", 0);
     CHECK_STRING(cause.text, "item 812 died of SIGKILL: sent from outside, or by the kernel for "
-                             "lack of memory (worker 3)");
+                             "lack of memory (worker 3, pid 4711)");
 }
 
 TEST(a_worker_that_exits_is_told_with_its_status)
 {
-    many_cause cause = cause_of(-MANY_EDIED);
+    many_cause cause = cause_of_death();
 
     cause.exit_status = 0;
-    many_cause_write_(&cause, "", 0, 1);
-    CHECK_STRING(cause.text, "item 812 died: its worker exited with 0 (worker 3)");
+    many_cause_write_(&cause, "", 0);
+    CHECK_STRING(cause.text, "item 812 died: its worker exited with 0 (worker 3, pid 4711)");
 }
 
 TEST(a_status_that_somebody_took_is_unknown_and_not_zero)
 {
-    many_cause cause = cause_of(-MANY_EDIED);
+    many_cause cause = cause_of_death();
 
-    many_cause_write_(&cause, "", 0, 1);
+    many_cause_write_(&cause, "", 0);
     CHECK_STRING(cause.text, "item 812 died: how is unknown, its worker's status was taken by the "
-                             "caller (worker 3)");
+                             "caller (worker 3, pid 4711)");
 }
 
 TEST(an_item_over_its_limit_says_whether_it_was_killed)
 {
     many_cause cause = cause_of(-ETIMEDOUT);
 
-    many_cause_write_(&cause, "", 2.5, 1);
-    CHECK_STRING(cause.text, "item 812 was over its limit of 2.5 s and was killed (worker 3)");
-    many_cause_write_(&cause, "", 2.5, 0);
+    cause.over_limit = 1;
+    cause.pid = 4711;
+    many_cause_write_(&cause, "", 2.5);
+    CHECK_STRING(cause.text,
+                 "item 812 was over its limit of 2.5 s and was killed (worker 3, pid 4711)");
+    cause.pid = 0;
+    many_cause_write_(&cause, "", 2.5);
     CHECK_STRING(cause.text, "item 812 was over its limit of 2.5 s (a thread cannot be killed; it "
                              "was told) (worker 3)");
 }
 
-TEST(a_task_that_returns_etimedout_without_a_limit_has_failed_by_itself)
+TEST(a_task_that_returns_a_code_of_ours_has_failed_by_itself)
 {
     many_cause cause = cause_of(-ETIMEDOUT);
 
-    many_cause_write_(&cause, "", 0, 0);
-    CHECK_STRING(cause.text, "item 812 failed with -110 (ETIMEDOUT) (worker 3)");
+    many_cause_write_(&cause, "connect: timed out", 60);
+    CHECK_STRING(cause.text, "item 812 failed with -110: connect: timed out (worker 3)");
+    cause.code = -MANY_EDIED;
+    many_cause_write_(&cause, "the inner map's item 3 died", 0);
+    CHECK_STRING(cause.text, "item 812 failed with -4097: the inner map's item 3 died (worker 3)");
+    cause.code = -ECANCELED;
+    many_cause_write_(&cause, "", 0);
+    CHECK_STRING(cause.text, "item 812 failed with -125 (ECANCELED) (worker 3)");
 }
 
 TEST(an_item_that_nobody_began_has_no_worker)
@@ -89,7 +107,8 @@ TEST(an_item_that_nobody_began_has_no_worker)
 
     cause.worker = -1;
     cause.tries = 0;
-    many_cause_write_(&cause, "", 0, 0);
+    cause.cancelled = 1;
+    many_cause_write_(&cause, "", 0);
     CHECK_STRING(cause.text, "item 812 was cancelled");
 }
 
@@ -97,15 +116,15 @@ TEST(a_code_of_the_task_comes_with_its_words_or_its_name)
 {
     many_cause cause = cause_of(-EIO);
 
-    many_cause_write_(&cause, "a.txt: short read", 0, 0);
+    many_cause_write_(&cause, "a.txt: short read", 0);
     CHECK_STRING(cause.text, "item 812 failed with -5: a.txt: short read (worker 3)");
-    many_cause_write_(&cause, "", 0, 0);
+    many_cause_write_(&cause, "", 0);
     CHECK_STRING(cause.text, "item 812 failed with -5 (EIO) (worker 3)");
     cause.code = 5; /* the task's own number, which only looks like an errno */
-    many_cause_write_(&cause, "", 0, 0);
+    many_cause_write_(&cause, "", 0);
     CHECK_STRING(cause.text, "item 812 failed with 5 (worker 3)");
     cause.code = -31337;
-    many_cause_write_(&cause, "", 0, 0);
+    many_cause_write_(&cause, "", 0);
     CHECK_STRING(cause.text, "item 812 failed with -31337 (worker 3)");
 }
 
@@ -114,7 +133,7 @@ TEST(the_try_is_named_from_the_second_on)
     many_cause cause = cause_of(-EIO);
 
     cause.tries = 3;
-    many_cause_write_(&cause, "no", 0, 0);
+    many_cause_write_(&cause, "no", 0);
     CHECK_STRING(cause.text, "item 812 failed with -5: no (worker 3, try 3)");
 }
 
@@ -127,17 +146,16 @@ TEST(the_longest_facts_stay_inside_the_text)
     words[sizeof words - 1] = '\0';
     cause.item = UINT64_MAX;
     cause.worker = INT_MAX;
-    cause.pid = INT_MAX;
     cause.tries = INT_MAX;
     cause.seconds = 1e300;
     cause.peak_bytes = UINT64_MAX;
     memset(cause.text, '#', sizeof cause.text);
-    many_cause_write_(&cause, words, 0, 0);
+    many_cause_write_(&cause, words, 0);
     CHECK_EQUAL(strlen(cause.text), sizeof cause.text - 1);
     CHECK_CONTAINS(cause.text, "item 18446744073709551615 failed with -2147483648: www");
     words[255] = '\0'; /* the longest that many_fail() keeps: nothing is cut here */
     cause = cause_of(-EIO);
-    many_cause_write_(&cause, words, 0, 0);
+    many_cause_write_(&cause, words, 0);
     CHECK_CONTAINS(cause.text, "www (worker 3)");
 }
 

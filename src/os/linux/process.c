@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -59,7 +60,8 @@ void many_flush_standard_(void)
     FILE *const streams[] = {stdout, stderr};
 
     for (int i = 0; i < 2; i++) {
-        if (ftrylockfile(streams[i]) != 0)
+        /* A look at the lock would copy its page in a worker that has printed nothing. */
+        if (__fpending(streams[i]) == 0 || ftrylockfile(streams[i]) != 0)
             continue;
         fflush(streams[i]);
         funlockfile(streams[i]);
@@ -68,12 +70,18 @@ void many_flush_standard_(void)
 
 static int process_pidfd_open(pid_t pid)
 {
+    struct rlimit limit;
     int fd;
 
     if (MANY_FAULT_ERROR("pidfd.open") < 0)
         return -1;
-    fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    return many_stream_lift_(fd);
+    fd = many_stream_lift_((int)syscall(SYS_pidfd_open, pid, 0));
+    /* The caller needs descriptors, too: the way without is there. */
+    if (fd >= 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)fd >= limit.rlim_cur / 4 * 3) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
 }
 
 /* To this child and no other: a pid may be somebody else's by now, a pidfd never is. */
@@ -83,21 +91,6 @@ static void process_send(const many_child_ *child, int signal)
         (syscall(SYS_pidfd_send_signal, child->fd, signal, NULL, 0) == 0 || errno == ESRCH))
         return;
     kill(child->pid, signal); /* no pidfd; or a sandbox knows half of its calls */
-}
-
-/*
- * A child that died before its parent has the pidfd could not be asked how, if somebody else took
- * its status: so it stays here until the parent is ready. All signals are blocked on both sides.
- * SIGCONT, because one that comes from elsewhere, or too late, does nothing to a process that runs.
- */
-static void process_hold(void)
-{
-    sigset_t release;
-
-    sigemptyset(&release);
-    sigaddset(&release, SIGCONT);
-    while (sigwaitinfo(&release, NULL) < 0 && errno == EINTR)
-        continue;
 }
 
 int many_child_fork_(many_child_ *child)
@@ -121,15 +114,18 @@ int many_child_fork_(many_child_ *child)
     if (pid > 0) {
         child->pid = pid;
         child->fd = process_pidfd_open(pid);
-        process_send(child, SIGCONT);
         many_signal_unblock_(&state);
         return 1;
     }
     /* The signal acts from now on; a parent that died before is no longer our parent. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
+    if (many_orphan_(parent))
         _exit(0);
-    process_hold();
+    /* What another thread kept us from flushing is the parent's to print. */
+    if (__fpending(stdout) != 0)
+        __fpurge(stdout);
+    if (__fpending(stderr) != 0)
+        __fpurge(stderr);
     many_signal_reset_(&state);
     return 0;
 }
@@ -219,6 +215,13 @@ int many_child_ended_(many_child_ *child, int wait, many_ending_ *ending)
         close(child->fd);
     *child = (many_child_){0, -1};
     return 1;
+}
+
+int many_orphan_(pid_t parent)
+{
+    pid_t now = getppid();
+
+    return now != parent && now != 0; /* 0: it is outside of our pid namespace */
 }
 
 _Noreturn void many_child_exit_(int status)

@@ -25,3 +25,18 @@ void many_thread_join_(pthread_t thread)
 {
     pthread_join(thread, NULL);
 }
+
+int many_thread_hold_(void)
+{
+    int held = PTHREAD_CANCEL_ENABLE;
+
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &held);
+    return held;
+}
+
+void many_thread_let_go_(int held)
+{
+    int ours;
+
+    pthread_setcancelstate(held, &ours);
+}
