@@ -23,8 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "capture.h"
 #include "command.h"
-#include "scratch.h"
 #include "source.h"
 
 /* A cancelled item is noticed so soon; a limit is kept as exactly as the library's, which looks
@@ -51,8 +51,15 @@ typedef struct job_launch {
     guard_seat *seat;
     const char *path;
     char **argv;
-    int out, err;
+    struct capture out, err; /* err has no pipe where both go to one place */
 } job_launch;
+
+/* A job that runs. */
+typedef struct job_watch {
+    pid_t pid;
+    int pidfd; /* readable when it has ended; -1: this kernel has none */
+    struct capture *streams[2];
+} job_watch;
 
 int job_shop_begin(job_shop *shop, size_t workers, double limit_s)
 {
@@ -119,8 +126,8 @@ _Noreturn static void job_become(const job_launch *launch)
         _exit(127);
     setpgid(0, 0);
     dup2(shop->start->nothing, STDIN_FILENO);
-    dup2(launch->out, STDOUT_FILENO);
-    dup2(launch->err, STDERR_FILENO);
+    dup2(launch->out.to, STDOUT_FILENO);
+    dup2(launch->err.to >= 0 ? launch->err.to : launch->out.to, STDERR_FILENO);
     start_give_back(shop->start);
     execve(launch->path, launch->argv, environ);
     if (errno == ENOEXEC) {
@@ -148,7 +155,7 @@ static pid_t job_fork(const job_launch *launch)
 
 /* A descriptor by which to wait for it, -1 where the kernel has none. It is not reaped yet, so the
  * number is its own. */
-static int job_watch(pid_t pid)
+static int job_pidfd(pid_t pid)
 {
 #ifdef SYS_pidfd_open
     return (int)syscall(SYS_pidfd_open, pid, 0);
@@ -158,27 +165,47 @@ static int job_watch(pid_t pid)
 #endif
 }
 
-/* Has it ended, within so many milliseconds? It stays a zombie. */
-static int job_has_ended(pid_t pid, int pidfd, int ms)
+/* Its status is there to be taken. It stays a zombie. */
+static int job_is_zombie(pid_t pid)
 {
-    long until;
+    siginfo_t info;
 
-    if (pidfd >= 0) {
-        struct pollfd poller = {pidfd, POLLIN, 0};
+    info.si_pid = 0;
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != 0;
+}
 
-        return poll(&poller, 1, ms) > 0;
-    }
-    until = job_now_ms() + ms;
+/* Has it ended, within so many milliseconds? What it prints meanwhile is taken. */
+static int job_has_ended(const job_watch *watch, int ms)
+{
+    const long until = job_now_ms() + ms;
+    long left = ms;
+
     for (;;) {
-        siginfo_t info;
+        struct pollfd poller[3] = {{watch->pidfd, POLLIN, 0},
+                                   {watch->streams[0]->from, POLLIN, 0},
+                                   {watch->streams[1]->from, POLLIN, 0}};
+        int slice = watch->pidfd < 0 && left > JOB_LOOK_MS ? JOB_LOOK_MS : (int)left;
+        int got = poll(poller, 3, slice);
 
-        info.si_pid = 0;
-        if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != 0)
+        for (int i = 0; got > 0 && i < 2; i++)
+            if (poller[1 + i].revents != 0)
+                capture_drain(watch->streams[i]);
+        if (watch->pidfd >= 0 ? got > 0 && poller[0].revents != 0 : job_is_zombie(watch->pid))
             return 1;
-        if (job_now_ms() >= until)
+        left = until - job_now_ms();
+        if (left <= 0)
             return 0;
-        job_nap(JOB_LOOK_MS);
     }
+}
+
+/* It wants to read from the terminal, or to set it, and has no right to: it would stand still. */
+static int job_wants_terminal(pid_t pid)
+{
+    siginfo_t info;
+
+    info.si_pid = 0;
+    return waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == pid && (info.si_status == SIGTTIN || info.si_status == SIGTTOU);
 }
 
 static void job_signal(pid_t pid, int signal)
@@ -211,16 +238,17 @@ static int job_group_is_gone(pid_t group, int ms)
  * then on the number of the group is only theirs as long as one of them lives, and a new process
  * that got it within JOB_LOOK_MS would need that all other numbers were used up meanwhile.
  */
-static void job_cut_off(pid_t pid, int pidfd, int *status)
+static void job_cut_off(const job_watch *watch, int *status)
 {
+    const pid_t pid = watch->pid;
     const long until = job_now_ms() + JOB_GRACE_MS;
     long left;
 
     job_signal(pid, SIGTERM);
     job_signal(pid, SIGCONT); /* one that is stopped would not hear it */
-    if (!job_has_ended(pid, pidfd, JOB_GRACE_MS)) {
+    if (!job_has_ended(watch, JOB_GRACE_MS)) {
         job_signal(pid, SIGKILL);
-        while (!job_has_ended(pid, pidfd, JOB_GRACE_MS)) {
+        while (!job_has_ended(watch, JOB_GRACE_MS)) {
         }
     }
     job_reap(pid, status);
@@ -232,36 +260,22 @@ static void job_cut_off(pid_t pid, int pidfd, int *status)
 }
 
 /* Until it has ended, by itself or by us. */
-static void job_await(const job_shop *shop, guard_seat *seat, pid_t pid, int pidfd,
+static void job_await(const job_shop *shop, guard_seat *seat, const job_watch *watch,
                       job_result *result)
 {
-    for (;;) {
-        if (job_has_ended(pid, pidfd, shop->slice_ms)) {
-            atomic_store(&seat->group, 0);
-            job_reap(pid, &result->status);
-            break;
-        }
-        if (many_cancelled()) {
-            result->cut_off = 1;
-            job_cut_off(pid, pidfd, &result->status);
-            atomic_store(&seat->group, 0);
-            break;
-        }
+    while (!job_has_ended(watch, shop->slice_ms)) {
+        result->wants_terminal = job_wants_terminal(watch->pid);
+        if (!many_cancelled() && !result->wants_terminal)
+            continue;
+        result->cut_off = 1;
+        job_cut_off(watch, &result->status);
+        break;
     }
-    if (pidfd >= 0)
-        close(pidfd);
-}
-
-/* How much is in a file; an empty one is closed, so that it holds no descriptor until its turn. */
-static off_t job_measure(int *fd)
-{
-    off_t bytes = lseek(*fd, 0, SEEK_END);
-
-    if (bytes > 0)
-        return bytes;
-    close(*fd);
-    *fd = -1;
-    return 0;
+    atomic_store(&seat->group, 0);
+    if (!result->cut_off)
+        job_reap(watch->pid, &result->status);
+    if (watch->pidfd >= 0)
+        close(watch->pidfd);
 }
 
 static int job_is_shortage(int error)
@@ -269,29 +283,39 @@ static int job_is_shortage(int error)
     return error == -EAGAIN || error == -EMFILE || error == -ENFILE || error == -ENOMEM;
 }
 
-/* Once: files for the output, and the process. It has ended when this returns. 0 or a negative
+/* Once: pipes for the output, and the process. It has ended when this returns. 0 or a negative
  * code if it was never the command. */
 static int job_try(const job_shop *shop, job_launch *launch, job_result *result)
 {
-    pid_t pid;
     int code;
 
-    result->out = launch->out = scratch_memory();
-    result->err = launch->err = shop->merged ? launch->out : scratch_memory();
-    code = launch->out < 0 ? launch->out : launch->err < 0 ? launch->err : 0;
+    capture_begin(&launch->err);
+    code = capture_open(&launch->out);
+    if (code == 0 && !shop->merged)
+        code = capture_open(&launch->err);
     if (code == 0) {
-        pid = job_fork(launch);
-        code = pid < 0 ? pid : 0;
+        job_watch watch = {job_fork(launch), -1, {&launch->out, &launch->err}};
+
+        code = watch.pid < 0 ? watch.pid : 0;
+        if (code == 0) {
+            watch.pidfd = job_pidfd(watch.pid);
+            job_await(shop, launch->seat, &watch, result);
+            code = -atomic_load(&launch->seat->exec_error);
+        }
     }
-    if (code == 0) {
-        job_await(shop, launch->seat, pid, job_watch(pid), result);
-        code = -atomic_load(&launch->seat->exec_error);
+    capture_finish(&launch->out);
+    capture_finish(&launch->err);
+    if (code < 0) {
+        capture_close(&launch->out);
+        capture_close(&launch->err);
+        return code;
     }
-    if (shop->merged)
-        result->err = -1;
-    if (code < 0)
-        job_result_close(result);
-    return code;
+    result->out = launch->out.file;
+    result->out_bytes = launch->out.bytes;
+    result->err = launch->err.file;
+    result->err_bytes = launch->err.bytes;
+    result->lost = launch->out.error != 0 ? launch->out.error : launch->err.error;
+    return 0;
 }
 
 /* Which file, which words, then run it. 0 or a negative code. */
@@ -341,9 +365,5 @@ int job_run(const void *item_of_map, void *room, void *context)
         return 1;
     }
     result->state = JOB_ENDED;
-    if (result->out >= 0)
-        result->out_bytes = job_measure(&result->out);
-    if (result->err >= 0)
-        result->err_bytes = job_measure(&result->err);
-    return result->status == 0 ? 0 : 1;
+    return result->status == 0 && !result->wants_terminal && result->lost == 0 ? 0 : 1;
 }

@@ -2,8 +2,8 @@
 /*
  * job.h - one command line as a task
  *
- * A job runs in a process group of its own, with an empty stdin. What it prints goes to files
- * without names, so that it comes out in one piece. The worker thread starts it, waits for its end,
+ * A job runs in a process group of its own, with an empty stdin. What it prints goes through pipes
+ * (capture.h) to files without names, so that it comes out in one piece. The worker thread starts it, waits for its end,
  * and ends it if its item is cancelled or over its limit: SIGTERM for the group, SIGKILL after a
  * moment.
  */
@@ -25,12 +25,14 @@ typedef enum job_state {
 /* What became of an item. The one who gets it closes it. */
 typedef struct job_result {
     job_state state;
-    int error;       /* negative code */
-    int status;      /* as waitpid(2) gives it */
-    int cut_off;     /* 1: it was ended by us */
-    int out, err;    /* descriptors of what it printed; -1: nothing. Valid unless NOT_BEGUN */
-    off_t out_bytes; /* in out, from its beginning */
-    off_t err_bytes; /* in err */
+    int error;          /* negative code */
+    int status;         /* as waitpid(2) gives it */
+    int cut_off;        /* 1: it was ended by us */
+    int lost;           /* negative code: not all that it printed could be kept */
+    int wants_terminal; /* 1: because it stood still, waiting for a terminal it cannot have */
+    int out, err;       /* descriptors of what it printed; -1: nothing. Valid unless NOT_BEGUN */
+    off_t out_bytes;    /* in out, from its beginning */
+    off_t err_bytes;    /* in err */
 } job_result;
 
 void job_result_close(job_result *result);

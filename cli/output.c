@@ -114,6 +114,10 @@ static const char *output_reason(const struct output *output, const many_outcome
 
     if (outcome->code == -ETIMEDOUT)
         snprintf(text, bytes, "took longer than %g s and was ended", output->limit_s);
+    else if (job->state == JOB_ENDED && job->lost != 0)
+        snprintf(text, bytes, "printed more than could be kept: %s", strerror(-job->lost));
+    else if (job->state == JOB_ENDED && job->wants_terminal)
+        snprintf(text, bytes, "wanted the terminal, which jobs do not have, and was ended");
     else if (job->state == JOB_ENDED && WIFEXITED(job->status))
         snprintf(text, bytes, "exited with %d", WEXITSTATUS(job->status));
     else if (job->state == JOB_ENDED)

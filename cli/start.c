@@ -7,26 +7,19 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "options.h"
 
 /* Those that the command touches, in the order of start.found. */
-static const int start_signals[START_SIGNALS] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD};
+static const int start_signals[START_SIGNALS] = {SIGINT,  SIGTERM, SIGHUP,
+                                                 SIGPIPE, SIGCHLD, SIGXFSZ};
 
 /* A handler has nothing to go by but what is global. */
 static many_cancel *start_token;
 static volatile sig_atomic_t start_signal;
-
-/* SIGTERM and SIGHUP; SA_RESETHAND lets the second one through. */
-static void start_handle(int signal)
-{
-    int saved = errno;
-
-    start_signal = signal;
-    many_cancel_set(start_token);
-    errno = saved;
-}
+static volatile sig_atomic_t start_first_ms;
 
 static void start_set(int signal, void (*handler)(int), int flags)
 {
@@ -36,6 +29,34 @@ static void start_set(int signal, void (*handler)(int), int flags)
     action.sa_handler = handler;
     action.sa_flags = flags;
     sigaction(signal, &action, NULL);
+}
+
+/* timeout(1) signals its child, then its group: two signals that are one wish. */
+#define START_ONE_WISH_MS 200
+
+/* Milliseconds since some moment, never 0. */
+static sig_atomic_t start_now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (sig_atomic_t)((now.tv_sec % 1000000 * 1000 + now.tv_nsec / 1000000) | 1);
+}
+
+/* SIGTERM and SIGHUP. The second one, if it is a second wish, acts as if nobody had caught it. */
+static void start_handle(int signal)
+{
+    int saved = errno;
+
+    if (start_signal == 0) {
+        start_signal = signal;
+        start_first_ms = start_now_ms();
+        many_cancel_set(start_token);
+    } else if (start_now_ms() - start_first_ms > START_ONE_WISH_MS) {
+        start_set(signal, SIG_DFL, 0);
+        raise(signal);
+    }
+    errno = saved;
 }
 
 static int start_fail(void)
@@ -63,6 +84,7 @@ int start_begin(struct start *start)
         sigaction(start_signals[i], NULL, &start->found[i]);
     pthread_sigmask(SIG_SETMASK, NULL, &start->mask);
     start_set(SIGPIPE, SIG_IGN, 0);
+    start_set(SIGXFSZ, SIG_IGN, 0); /* a write past ulimit -f is an error like others */
     /* Who ignores SIGCHLD never learns how a child ended. */
     start_set(SIGCHLD, SIG_DFL, 0);
     return 0;
@@ -70,7 +92,7 @@ int start_begin(struct start *start)
 
 int start_catch(const struct start *start, many_cancel *token)
 {
-    const int flags = SA_RESTART | (int)SA_RESETHAND;
+    const int flags = SA_RESTART;
     sigset_t ours;
     int code;
 

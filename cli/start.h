@@ -12,7 +12,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-#define START_SIGNALS 5
+#define START_SIGNALS 6
 
 struct start {
     int closed[3]; /* 1: stdin, stdout or stderr was closed; the number is taken by /dev/null now */

@@ -44,12 +44,12 @@ int stream_is_same(const struct stream *one, const struct stream *other)
 static int stream_await_room(const struct stream *stream)
 {
     struct pollfd poller = {stream->fd, POLLOUT, 0};
-    int looks = 0;
+    int looks = 0, patience = 0;
 
     while (poll(&poller, 1, looks == 0 ? 0 : STREAM_LOOK_MS) <= 0) {
-        if (many_cancel_is_set(stream->cancel) && looks > STREAM_PATIENCE)
-            return -ECANCELED;
         looks++;
+        if (many_cancel_is_set(stream->cancel) && ++patience > STREAM_PATIENCE)
+            return -ECANCELED;
         many_bar_draw(stream->bar);
     }
     return 0;

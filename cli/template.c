@@ -14,7 +14,7 @@
 #define TEMPLATE_WORD_PAGES 32
 
 /* sh -c SCRIPT many {} */
-#define TEMPLATE_SHELL_WORDS 5
+#define TEMPLATE_SHELL_WORDS 6
 
 static void template_add(template_line *line, const char *text, int replaced)
 {
@@ -39,6 +39,7 @@ int template_begin(template_line *line, char *const *words, size_t count, int sh
     if (shell) {
         template_add(line, "/bin/sh", 0);
         template_add(line, "-c", 0);
+        template_add(line, "--", 0); /* a script may begin with '-' */
         template_add(line, words[0], 0);
         template_add(line, "many", 0);
         template_add(line, TEMPLATE_HOLE, 1);

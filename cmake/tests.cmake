@@ -92,7 +92,7 @@ if(NOT MANY_SANITIZE AND NOT MANY_PLAIN_TESTS AND NOT CMAKE_CROSSCOMPILING)
         get_filename_component(name ${script} NAME_WE)
         many_add_test(package/${name} package 60 bash ${script})
         set(environment SOURCE=${PROJECT_SOURCE_DIR} BUILD=${PROJECT_BINARY_DIR}
-            CMAKE=${CMAKE_COMMAND} CC=${CMAKE_C_COMPILER})
+            CMAKE=${CMAKE_COMMAND} CC=${CMAKE_C_COMPILER} CMAKE_GENERATOR=${CMAKE_GENERATOR})
         set_tests_properties(package/${name} PROPERTIES ENVIRONMENT "${environment}")
     endforeach()
 
