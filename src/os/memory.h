@@ -20,11 +20,11 @@ int many_memory_map_wiped_(void **memory, size_t bytes);
 void many_memory_unmap_(void *memory, size_t bytes);
 
 /*
- * Map the pages of shared memory in, before they are written: one call instead of a fault a page.
- * A hint: what cannot be done (Linux before 5.14, memory that is not mapped) is left to the faults.
- * 1 if it worked.
+ * Have the pages of shared memory mapped in, before they are written, by reading a byte here and there:
+ * a read fault maps 16 pages at a time, a write fault one; and pages of anonymous shared memory are
+ * writable at once (measured: 80 MB in 3 ms; page by page 19 ms, with MADV_POPULATE_WRITE 15 ms).
  */
-int many_memory_populate_(void *memory, size_t bytes);
+void many_memory_touch_(const void *memory, size_t bytes);
 
 /* The page size in bytes. */
 size_t many_memory_page_(void);

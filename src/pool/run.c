@@ -17,9 +17,11 @@
 #include "os/clock.h"
 #include "task/cause.h"
 
-/* A chunk fills this much time: long against a claim (some 50 ns, two system calls where results
- * are handed over), short against everything that a person or a balance would notice. */
-#define RUN_CHUNK_NS (30 * MANY_MICROSECOND_NS)
+/* A chunk fills this much time: long against a claim (some 50 ns), short against everything that a
+ * person or a balance would notice. Where its results are handed over by a system call (2 us, more
+ * with the parent's pages) it is longer. */
+#define RUN_CHUNK_NS      (30 * MANY_MICROSECOND_NS)
+#define RUN_CHUNK_HAND_NS (250 * MANY_MICROSECOND_NS)
 
 /* Items that would take less than this are not worth giving back: handing them on costs as much. */
 #define RUN_GIVE_BACK_NS (50 * MANY_MICROSECOND_NS)
@@ -42,6 +44,7 @@ void many_run_begin_(many_run_ *run, const many_call_ *call, many_record_ *recor
     run->attention = attention;
     run->failed = 0;
     run->chunk_most = MANY_CHUNK_MOST_;
+    run->hands_over = 0;
     run->chunk = 1;
     if (option->chunk != 0)
         run->chunk = option->chunk < MANY_CHUNK_MOST_ ? (uint32_t)option->chunk : MANY_CHUNK_MOST_;
@@ -101,7 +104,8 @@ void many_run_close_(many_run_ *run, uint32_t count)
     atomic_store_explicit(&record->item_ns, item_ns > UINT32_MAX ? UINT32_MAX : (uint32_t)item_ns,
                           memory_order_relaxed);
     if (run->call->option.chunk == 0) {
-        int64_t next = took > 0 ? count * RUN_CHUNK_NS / took : count * RUN_GROWTH;
+        int64_t goal_ns = run->hands_over ? RUN_CHUNK_HAND_NS : RUN_CHUNK_NS;
+        int64_t next = took > 0 ? count * goal_ns / took : count * RUN_GROWTH;
 
         if (next > (int64_t)count * RUN_GROWTH)
             next = (int64_t)count * RUN_GROWTH;

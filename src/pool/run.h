@@ -23,6 +23,7 @@ typedef struct many_run_ {
     char *results;         /* where the result of item results_from of the round goes */
     uint32_t results_from;
     int careful;         /* 1: limits, retries, zips or tokens: the slower loop */
+    int hands_over;      /* 1: results go home by a system call a chunk */
     uint32_t failed;     /* items of the open chunk that failed */
     uint32_t chunk;      /* size of the next chunk, as learned so far */
     uint32_t chunk_most; /* never more than this */

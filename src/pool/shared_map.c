@@ -25,7 +25,7 @@
 #define SHARED_ROUND_BYTES (UINT64_C(4) << 30)
 
 /* Work that is done in this time is not worth asking for. */
-#define SHARED_WORTH_NS ((uint64_t)(60 * MANY_MICROSECOND_NS))
+#define SHARED_WORTH_NS ((uint64_t)(100 * MANY_MICROSECOND_NS))
 
 /* How often a worker sees for itself that its parent lives: the kernel forgets to kill it when a task
  * has changed its uid or gid. */
@@ -117,6 +117,7 @@ static void shared_aim(const many_shared_map_ *map, many_run_ *run, uint32_t way
     const many_call_ *call = map->call;
 
     run->chunk_most = MANY_CHUNK_MOST_;
+    run->hands_over = way == MANY_REACH_;
     run->results_from = 0;
     if (way == MANY_AREA_) {
         run->results = map->area;
@@ -137,7 +138,6 @@ static void shared_aim(const many_shared_map_ *map, many_run_ *run, uint32_t way
 
 typedef struct shared_piece {
     const char *from, *to; /* mapped in already */
-    int off;               /* the system does not do it */
 } shared_piece;
 
 static void shared_touch(shared_piece *piece, const many_run_ *run, uint32_t begin, uint32_t count)
@@ -148,11 +148,11 @@ static void shared_touch(shared_piece *piece, const many_run_ *run, uint32_t beg
         many_range_left_(atomic_load_explicit(&run->record->word, memory_order_relaxed));
     size_t bytes = count * step, most = bytes + left * step;
 
-    if (piece->off || (from >= piece->from && from + bytes <= piece->to))
+    if (from >= piece->from && from + bytes <= piece->to)
         return;
     if (bytes < SHARED_PIECE_BYTES)
         bytes = most < SHARED_PIECE_BYTES ? most : SHARED_PIECE_BYTES;
-    piece->off = !many_memory_populate_(from, bytes);
+    many_memory_touch_(from, bytes);
     piece->from = from;
     piece->to = from + bytes;
 }
@@ -232,7 +232,7 @@ static int shared_ask(const many_shared_map_ *map, many_record_ *record)
 _Noreturn void many_shared_work_(many_shared_map_ *map, int w)
 {
     many_record_ *record = &map->records[w];
-    shared_piece piece = {NULL, NULL, 0};
+    shared_piece piece = {NULL, NULL};
     many_run_ run;
     int64_t look_ns;
     uint32_t way =
@@ -264,6 +264,8 @@ _Noreturn void many_shared_work_(many_shared_map_ *map, int w)
             run.results_from = begin;
         else if (run.results != NULL)
             shared_touch(&piece, &run, begin, count);
+        if (atomic_load_explicit(&record->item_ns, memory_order_relaxed) == 0)
+            run.clock_ns = many_clock_ns_(); /* what the start took is not the items' time */
         end = many_run_items_(&run, begin, begin + count);
         many_run_end_twin_(map->call, record);
         if ((atomic_load_explicit(run.attention, memory_order_relaxed) & MANY_ATTENTION_STOP_) !=
