@@ -8,6 +8,7 @@
 #include "test.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -122,9 +123,25 @@ static inline many_ending_ process_end_taken(void)
     return process_end(&child);
 }
 
-/* The kernel throws the status away itself, perhaps before the parent runs again. */
+/* The child ends when its parent has all that it gets of it. */
+typedef struct process_gate {
+    void (*body)(void *argument);
+    _Atomic int *open; /* in shared memory */
+} process_gate;
+
+static inline void process_pass(void *argument)
+{
+    const process_gate *gate = argument;
+
+    UNTIL(atomic_load(gate->open));
+    gate->body(NULL);
+}
+
+/* The kernel throws the status away itself. A child that dies before its parent has the pidfd leaves
+ * nothing to ask: this one does not. */
 static inline many_ending_ process_end_ignored(void (*body)(void *argument))
 {
+    process_gate gate = {body, test_shared(sizeof *gate.open)};
     struct sigaction ignore, old;
     many_child_ child;
     many_ending_ ending;
@@ -132,7 +149,8 @@ static inline many_ending_ process_end_ignored(void (*body)(void *argument))
     memset(&ignore, 0, sizeof ignore);
     ignore.sa_handler = SIG_IGN;
     CHECK(sigaction(SIGCHLD, &ignore, &old) == 0);
-    child = process_start(body, NULL);
+    child = process_start(process_pass, &gate);
+    atomic_store(gate.open, 1);
     ending = process_end(&child);
     CHECK(sigaction(SIGCHLD, &old, NULL) == 0);
     return ending;
