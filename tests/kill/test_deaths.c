@@ -298,6 +298,8 @@ TEST(item_that_aborts_fails_alone)
 
 TEST(item_that_ends_its_thread_fails_alone)
 {
+    if (TEST_ASAN) /* its last thread ends the worker by exit(), and what the parent holds seems lost */
+        test_skip("the sanitizer looks for leaks at the worker's end, and changes its status");
     deaths_expect(deaths_by_thread_exit, 0, 0, "exited with 0");
 }
 
