@@ -28,9 +28,9 @@ typedef struct many_ending_ {
 /*
  * Fork. In the parent: 1, and *child is filled. In the child: 0; caught signals are at their
  * default, SIGINT is ignored, the mask is the caller's, and the kernel kills it when the forking
- * *thread* of the parent ends: only for callers that wait for their children in that thread. The
- * child does not get here before its parent has the pidfd, so its end can always be asked for.
- * -EAGAIN or -ENOMEM when there is no process to be had.
+ * *thread* of the parent ends: only for callers that wait for their children in that thread. A
+ * child that dies before its parent has the pidfd, and whose status somebody else takes, ends for
+ * reasons unknown. -EAGAIN or -ENOMEM when there is no process to be had.
  */
 int many_child_fork_(many_child_ *child);
 
