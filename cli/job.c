@@ -34,8 +34,9 @@
 /* From SIGTERM to SIGKILL. */
 #define JOB_GRACE_MS 1000
 
-/* After the SIGKILL: who is still there is a zombie that its parent does not fetch. */
-#define JOB_GONE_MS 100
+/* After the SIGKILL: who is still there is a zombie that its parent does not fetch. Dying takes time,
+ * too, where others have the core. */
+#define JOB_GONE_MS 1000
 
 /* Where there is no pidfd, and for what is no child of ours: look so often. */
 #define JOB_LOOK_MS 5

@@ -3,7 +3,8 @@
 # points.
 # Each tests/cli/NAME.sh and tests/package/NAME.sh is the ctest test cli/NAME or package/NAME;
 # a name that begins with _ is a helper of the others. Each tests/ROOM/test_NAME.py tests our own
-# tools. Exit code 77: skipped.
+# tools. Exit code 77: skipped. The time limits are there to end what hangs: ten times what a test
+# takes on a machine of two cores, and more.
 
 if(NOT MANY_TESTS)
     return()
@@ -52,10 +53,10 @@ foreach(source ${many_tests})
     string(REGEX REPLACE "^test_" "" name ${file})
 
     set(library many_static)
-    set(seconds 60)
+    set(seconds 300)
     if(room MATCHES "^(kill|memory)$")
         set(library many_torture)
-        set(seconds 300)
+        set(seconds 1500)
     elseif(name MATCHES "_faults$")
         set(library many_torture)
     endif()
@@ -76,7 +77,7 @@ if(TARGET many_cli)
     file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/tests/cli)
     foreach(script ${many_cli_tests})
         get_filename_component(name ${script} NAME_WE)
-        many_add_test(cli/${name} cli 60 bash ${script})
+        many_add_test(cli/${name} cli 300 bash ${script})
         set_tests_properties(cli/${name} PROPERTIES
             WORKING_DIRECTORY ${PROJECT_BINARY_DIR}/tests/cli
             ENVIRONMENT
@@ -90,7 +91,7 @@ if(NOT MANY_SANITIZE AND NOT MANY_PLAIN_TESTS AND NOT CMAKE_CROSSCOMPILING)
     file(GLOB many_package_tests CONFIGURE_DEPENDS tests/package/[!_]*.sh)
     foreach(script ${many_package_tests})
         get_filename_component(name ${script} NAME_WE)
-        many_add_test(package/${name} package 60 bash ${script})
+        many_add_test(package/${name} package 300 bash ${script})
         set(environment SOURCE=${PROJECT_SOURCE_DIR} BUILD=${PROJECT_BINARY_DIR}
             CMAKE=${CMAKE_COMMAND} CC=${CMAKE_C_COMPILER} CMAKE_GENERATOR=${CMAKE_GENERATOR})
         set_tests_properties(package/${name} PROPERTIES ENVIRONMENT "${environment}")
@@ -104,7 +105,7 @@ if(NOT MANY_SANITIZE AND NOT MANY_PLAIN_TESTS AND NOT CMAKE_CROSSCOMPILING)
         get_filename_component(file ${script} NAME_WE)
         string(REGEX REPLACE "^test_" "" name ${file})
         if(MANY_PYTHON)
-            many_add_test(${room}/${name} ${room} 60 ${MANY_PYTHON} ${script})
+            many_add_test(${room}/${name} ${room} 300 ${MANY_PYTHON} ${script})
         endif()
     endforeach()
 endif()

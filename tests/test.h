@@ -14,9 +14,10 @@
  * of the file; `test_NAME WORD...` runs those whose name contains one of the words. There is no
  * main() to write and no list to keep.
  *
- * Time     Each TEST has 40 s (test_limit() changes it); then the program ends with words that name
- *          the test. So nothing needs a time limit of its own. Nothing may sleep to synchronise:
- *          UNTIL(condition) waits for what another thread or process does.
+ * Time     Each TEST has 200 s (test_limit() changes it); then the program ends with words that
+ *          name the test. So nothing needs a time limit of its own. Nothing may sleep to
+ *          synchronise: UNTIL(condition) waits for what another thread or process does. No verdict
+ *          may hang on how fast this machine is, or on who runs when.
  * Failing  A failed CHECK ends the TEST. In a child process it prints and leaves with
  *          TEST_CHILD_FAILED; in another thread it prints and ends the program.
  * Skipping test_skip("reason") ends the TEST; a program that only skipped exits with 77.
@@ -118,7 +119,7 @@ void test_pause_(int looks);
 /* End this TEST without a verdict; the reason is printed. Only in the test's own process. */
 void test_skip(const char *reason) __attribute__((noreturn));
 
-/* Give this TEST so many seconds from now on, in place of 40; times test_slowness(). */
+/* Give this TEST so many seconds from now on, in place of 200; times test_slowness(). */
 void test_limit(int seconds);
 
 /* How much slower than a normal build things run here: 1; more under a sanitizer or valgrind

@@ -131,6 +131,9 @@ int many_watch_look_(many_watch_ *watch, _Atomic uint64_t *state, int64_t now_ns
 {
     uint64_t seen = atomic_load_explicit(state, memory_order_acquire);
 
+    /* Condemned, and not dead yet: since when it ran is asked for when it is. */
+    if ((seen & MANY_PHASES_) == MANY_CONDEMNED_)
+        return 0;
     if ((seen & MANY_PHASES_) != MANY_RUNNING_) {
         watch->state = 0;
         return 0;

@@ -7,17 +7,19 @@
 #   is_out TEXT        its stdout was TEXT, exactly; so is_err
 #   has_out REGEX      a line of its stdout matches; so has_err
 #   has_no_err REGEX   no line of its stderr does
-#   until_true C...    wait until a command succeeds, for 10 s at most
+#   until_true C...    wait until a command succeeds, for 100 s at most
+#   sooner_or_later C  one of ten tries succeeds: for what has to come within the command's own time
 #   marked             ids of processes with $marker in their command line; $NAP is the same
 #   nothing_left       soon there are none any more
-#   now, took SINCE MS the time; it took no longer than so many milliseconds
+#   now, took SINCE MS the time; did it take no longer than so many milliseconds?
 #
-# A test works in a directory of its own and has a watchdog: what hangs has failed.
+# A test works in a directory of its own and has a watchdog: what hangs has failed. No verdict may
+# hang on how fast this machine is, or on who runs when.
 
 slowness=${MANY_TEST_SLOWNESS:-1}
 if [ -z "${MANY_TEST_WATCHED:-}" ]; then
     export MANY_TEST_WATCHED=1
-    exec timeout -k 5 $((55 * slowness)) bash "$0" "$@"
+    exec timeout -k 5 $((280 * slowness)) bash "$0" "$@"
 fi
 
 set -u
@@ -27,8 +29,8 @@ MANY=$(realpath "${MANY:?is the path of the command}")
 export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=1:abort_on_error=0:exitcode=99"
 work=$(mktemp -d "${TMPDIR:-/tmp}/many-test-XXXXXX")
 cd "$work" || exit 1
-# Seconds to sleep for; what sleeps so long is ours.
-marker=1000.$$$RANDOM
+# Seconds to sleep for; what sleeps so long is ours. No two such numbers begin alike.
+marker=1000.$(printf '%07d%05d' $$ $RANDOM)
 export NAP=$marker
 echo "$marker" >.marker
 case_number=0
@@ -75,7 +77,7 @@ has_err() { grep -q -a -e "$1" err || fail "$ran: no line of stderr matches $1";
 has_no_err() { ! grep -q -a -e "$1" err || fail "$ran: a line of stderr matches $1"; }
 
 until_true() {
-    local end=$((SECONDS + 10 * slowness))
+    local end=$((SECONDS + 100 * slowness))
     until "$@" 2>/dev/null; do
         [ $SECONDS -lt $end ] || return 1
         sleep 0.02
@@ -87,8 +89,18 @@ nothing_left() { until_true none_marked || fail "still running: $(marked | tr '\
 
 now() { date +%s%N; }
 took() {
-    local took=$((($(now) - $1) / 1000000))
-    [ $took -le $(($2 * slowness)) ] || fail "$ran: that took $took ms, not $2"
+    took=$((($(now) - $1) / 1000000))
+    [ $took -le "$2" ]
+}
+
+# The command gives a job a second to end, and a person two signals. Where this machine lets
+# somebody wait for longer than that, a try says nothing.
+sooner_or_later() {
+    local tries=10
+    until "$@"; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || return 1
+    done
 }
 
 # Sanitizers take memory and descriptors of their own.

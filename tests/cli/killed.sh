@@ -22,16 +22,20 @@ many=$!
 until_true test -e ready
 [ -r /proc/$many/task/$many/children ] || skip "this kernel does not tell children"
 guard=
-for child in $(cat /proc/$many/task/$many/children); do
-    [ "$(cat "/proc/$child/comm")" != many-guard ] || guard=$child
-done
-[ -n "$guard" ] || fail "no process watches"
+find_guard() {
+    local child
+    for child in $(cat /proc/$many/task/$many/children); do
+        [ "$(cat "/proc/$child/comm")" != many-guard ] || guard=$child
+    done
+    [ -n "$guard" ]
+}
+until_true find_guard || fail "no process watches"
 kill -9 "$guard" "$many"
 wait $many 2>/dev/null
 nothing_left
 
 # The watching process holds nothing open: whoever waits for the end of the output gets it.
-run timeout 20 bash -c '"$0" map -c "echo \$1" ::: a b | cat' "$MANY"
+run timeout 200 bash -c '"$0" map -c "echo \$1" ::: a b | cat' "$MANY"
 is_status 0
 # And it is gone when the command is.
 run "$MANY" map true "$marker" ::: a

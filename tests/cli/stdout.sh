@@ -2,19 +2,21 @@
 # A stdout that is closed, full, or not read any more: a clear message or a quiet end.
 . "$(dirname "$0")/_lib.sh"
 
-# Nobody reads any more: quiet, and nothing is left running.
-run bash -c '"$0" map -j 2 -c "echo \$1; [ \$1 != 3 ] || exec sleep $NAP" "$1" < <(seq 100) | head -n 1
+# Nobody reads any more: quiet, and nothing is left running. There is more to print than fits into a
+# pipe whose reader is late.
+run bash -c '"$0" map -j 2 -c "echo \$1; [ \$1 != 3 ] || exec sleep $NAP" "$1" < <(seq 1000000) |
+    head -n 1
     exit ${PIPESTATUS[0]}' "$MANY" "$marker"
 is_status 141
 [ "$(wc -l <out)" -eq 1 ] || fail "not one line"
 is_err ''
 nothing_left
 # With what the jobs have started, and in order.
-run bash -c '"$0" map -k -j 3 -c "echo \$1; [ \$1 != 30 ] || { sleep $NAP & wait; }" "$1" < <(seq 100) |
-    head -n 1' "$MANY" "$marker"
+run bash -c '"$0" map -k -j 3 -c "seq 2000; [ \$1 != 30 ] || { sleep $NAP & wait; }" "$1" \
+    < <(seq 100) | head -n 1' "$MANY" "$marker"
 is_err ''
 nothing_left
-run bash -c '"$0" map -c "echo \$1 >&2" "$1" < <(seq 100) 2>&1 >/dev/null | head -n 1
+run bash -c '"$0" map -c "echo \$1 >&2" "$1" < <(seq 1000000) 2>&1 >/dev/null | head -n 1
     exit ${PIPESTATUS[0]}' "$MANY" "$marker"
 is_status 141
 nothing_left

@@ -16,7 +16,7 @@ fail() {
 status() {
     local wanted=$1 got
     shift
-    timeout 60 "$@" >"$folder/out" 2>"$folder/err" </dev/null
+    timeout 250 "$@" >"$folder/out" 2>"$folder/err" </dev/null
     got=$?
     [ "$got" -eq "$wanted" ] || fail "exit status $got, not $wanted: $*: $(head -n 3 "$folder/err")"
 }
@@ -125,7 +125,7 @@ status 2 "$command" -j x
 status 2 "$command" -j
 status 2 "$command" -j -1 "$tree"
 if [ -c /dev/full ]; then
-    timeout 60 "$command" "$tree" >/dev/full 2>/dev/null </dev/null
+    timeout 250 "$command" "$tree" >/dev/full 2>/dev/null </dev/null
     [ $? -eq 1 ] || fail "results that cannot be written go unnoticed"
 fi
 
@@ -155,7 +155,7 @@ chmod 700 "$locked/closed"
 if [ -e "/proc/$$/task/$$/children" ] && truncate -s 64G "$tree/long" 2>/dev/null; then
     "$command" -j 2 "$tree" >"$folder/out" 2>"$folder/err" </dev/null &
     pid=$!
-    deadline=$((SECONDS + 30))
+    deadline=$((SECONDS + 200))
     workers=()
     while [ "${#workers[@]}" -eq 0 ] && [ "$SECONDS" -lt "$deadline" ]; do
         read -r -a workers <"/proc/$pid/task/$pid/children"

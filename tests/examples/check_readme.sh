@@ -39,7 +39,7 @@ compile=("${compiler:-${CC:-cc}}" -std=c11 -O2 -Wall -Wextra -Wpedantic -Werror
 blocks c "$source/README.md" "$folder/readme.c"
 mv "$folder/readme.c.1" "$folder/readme.c" || fail "README.md shows no C"
 if "${compile[@]}" -o "$folder/readme" "$folder/readme.c" "$build/libmany.a" -pthread; then
-    out=$(timeout 60 "$folder/readme" 2>/dev/null </dev/null) || fail "the C of README.md fails"
+    out=$(timeout 250 "$folder/readme" 2>/dev/null </dev/null) || fail "the C of README.md fails"
     [ "$out" = 998001 ] || fail "the C of README.md prints: $out"
 else
     fail "the C of README.md does not compile"
@@ -77,7 +77,7 @@ export PATH="$build:$PATH"
 command -v many >/dev/null || fail "there is no command in the build folder"
 # line NUMBER: run it; its stdout goes to $folder/out.
 line() {
-    timeout 120 bash -c "${lines[$1 - 1]}" >"$folder/out" 2>"$folder/err" </dev/null ||
+    timeout 250 bash -c "${lines[$1 - 1]}" >"$folder/out" 2>"$folder/err" </dev/null ||
         fail "'${lines[$1 - 1]}': exit status $?: $(head -n 3 "$folder/err")"
 }
 line 1

@@ -32,6 +32,7 @@
 
 #define KILLER_PIDS_MOST    512
 #define KILLER_VICTIMS_MOST 32768
+#define KILLER_BARREN_MOST  8 /* kills in a row without an item begun in between */
 
 typedef enum killer_way {
     KILLER_ONE = 0,  /* one worker, any, at random times */
@@ -45,6 +46,7 @@ typedef struct killer {
     killer_way way;
     uint64_t seed;
     uint32_t mean_us;       /* between two kills, on average */
+    const ledger *book;     /* what the workers do; NULL: never mind */
     pid_t parent;           /* whose children are hunted */
     _Atomic uint32_t over;  /* 1: come to an end */
     _Atomic uint32_t aimed; /* signals that were about to be sent: never fewer than deaths */
@@ -145,11 +147,26 @@ static inline void killer_bury(killer *hunt, int fd)
     close(fd);
 }
 
+/* A busy machine may run the killer, who mostly sleeps, before any worker that it lets live: nobody
+ * would ever get to work. */
+static inline void killer_let_work(const killer *hunt, uint32_t *begun, int *barren)
+{
+    if (hunt->book == NULL)
+        return;
+    if (atomic_load(&hunt->book->begun) == *begun && ++*barren >= KILLER_BARREN_MOST)
+        UNTIL(atomic_load(&hunt->over) || atomic_load(&hunt->book->begun) != *begun);
+    if (atomic_load(&hunt->book->begun) != *begun)
+        *barren = 0;
+    *begun = atomic_load(&hunt->book->begun);
+}
+
 static inline void killer_body(void *argument)
 {
     killer *hunt = argument;
     pid_t pids[KILLER_PIDS_MOST];
     int fds[KILLER_PIDS_MOST];
+    uint32_t begun = 0;
+    int barren = 0;
 
     while (!atomic_load(&hunt->over)) {
         int count, first = 0;
@@ -167,11 +184,14 @@ static inline void killer_body(void *argument)
             fds[k] = killer_hit(hunt, pids[k]);
         for (int k = first; k < count; k++)
             killer_bury(hunt, fds[k]);
+        killer_let_work(hunt, &begun, &barren);
     }
 }
 
-/* Begin to hunt the children of this process. Skips the TEST where that cannot be done. */
-static inline killer *killer_start(killer_way way, uint64_t seed, uint32_t mean_us)
+/* Begin to hunt the children of this process, who work on the book (or NULL). Skips the TEST where
+ * that cannot be done. */
+static inline killer *killer_start(killer_way way, uint64_t seed, uint32_t mean_us,
+                                   const ledger *book)
 {
     killer *hunt = test_shared(sizeof *hunt);
     int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
@@ -182,6 +202,7 @@ static inline killer *killer_start(killer_way way, uint64_t seed, uint32_t mean_
     hunt->way = way;
     hunt->seed = seed;
     hunt->mean_us = mean_us;
+    hunt->book = book;
     hunt->parent = getpid();
     hunt->process = test_child_start(killer_body, hunt);
     return hunt;

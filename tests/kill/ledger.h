@@ -37,6 +37,7 @@ typedef struct ledger {
     uint32_t least_us, most_us; /* an item spins so long; both 0: not at all */
     uint64_t fails;             /* the item that returns LEDGER_SAYS_NO; UINT64_MAX: none */
     size_t next;                /* what the source gives next */
+    _Atomic uint32_t begun;     /* items of all maps so far, for the killer */
     uint64_t *in;
     ledger_result *out;
     int *codes;
@@ -111,6 +112,7 @@ static inline ledger_result ledger_answer(const ledger *book, size_t i)
 static inline int ledger_run(ledger *book, size_t i, uint64_t x, ledger_result *result)
 {
     atomic_fetch_add(&book->cell[i].entered, 1);
+    atomic_fetch_add(&book->begun, 1);
     if (book->most_us > 0) {
         uint64_t us = book->least_us + ledger_hash(i + 99) % (book->most_us - book->least_us + 1);
 

@@ -344,7 +344,7 @@ TEST(deaths_at_random_points_are_survived)
     ledger *book = ledger_open(40);
     uint32_t kills = 0;
 
-    test_limit(getenv("MANY_SOAK") != NULL ? 400 : 40);
+    test_limit(getenv("MANY_SOAK") != NULL ? 2000 : 200);
     book->least_us = 0;
     book->most_us = 40;
     for (int round = 0; round < rounds; round++)

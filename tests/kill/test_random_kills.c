@@ -112,13 +112,13 @@ static void random_scenario_run(const random_scenario *scenario)
     test_census census;
     killer *hunt;
 
-    test_limit(getenv("MANY_SOAK") != NULL ? 400 : 40);
+    test_limit(getenv("MANY_SOAK") != NULL ? 2000 : 200);
     random_calls = test_shared(sizeof *random_calls);
     random_calls->reach = scenario->reach;
     many_fault_hook_ = random_hook;
     book->least_us = 50;
     book->most_us = 500;
-    hunt = killer_start(KILLER_ONE, 2024 + (uint64_t)scenario->workers, 800);
+    hunt = killer_start(KILLER_ONE, 2024 + (uint64_t)scenario->workers, 800, book);
     census = test_census_take();
     test_signals_take(&signals);
     while (atomic_load(&hunt->kills) < share) {

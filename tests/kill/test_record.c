@@ -174,7 +174,6 @@ TEST(record_says_who_has_each_item_wherever_its_owner_dies)
 {
     long deaths = 0;
 
-    test_limit(120);
     many_fault_hook_ = record_hook;
     for (uint32_t chunk = 1; chunk <= 5; chunk += 2)
         for (int highest = 0; highest < 2; highest++)

@@ -237,14 +237,20 @@ TEST(map_larger_than_the_address_space_is_done_in_rounds_and_survives_deaths)
 
 /* ---- processes ---- */
 
-#define REAL_UID 54321 /* nobody's */
+/* Nobody's; and of this program alone, since processes are counted by it. */
+static uid_t real_uid;
+
+static uid_t real_free_uid(void)
+{
+    return 20000 + (uid_t)getpid() % 40000;
+}
 
 static void real_processes(void *argument)
 {
     const real_kind kind = *(real_kind *)argument;
     int failed = 0, succeeded = 0;
 
-    CHECK(setgid(REAL_UID) == 0 && setuid(REAL_UID) == 0);
+    CHECK(setgid(real_uid) == 0 && setuid(real_uid) == 0);
     for (rlim_t most = 0; most < 9; most++) {
         const struct rlimit limit = {most, 8};
 
@@ -266,6 +272,7 @@ TEST(too_few_processes_are_reported_or_done_without)
 {
     if (geteuid() != 0)
         test_skip("needs root, to become a user without processes");
+    real_uid = real_free_uid();
     real_book = ledger_open(REAL_ITEMS);
     for (int kind = 0; kind < REAL_KINDS; kind++)
         real_in_child(real_processes, (real_kind)kind);
@@ -276,7 +283,7 @@ TEST(too_few_processes_are_reported_or_done_without)
 static void real_other_user(void *argument)
 {
     (void)argument;
-    CHECK(setgid(REAL_UID) == 0 && setuid(REAL_UID) == 0);
+    CHECK(setgid(real_uid) == 0 && setuid(real_uid) == 0);
     CHECK_EQUAL(real_try(REAL_PROCESSES, 0, 0, 0), 1);
 }
 
@@ -284,6 +291,7 @@ TEST(process_that_has_become_another_user_gets_its_results)
 {
     if (geteuid() != 0)
         test_skip("needs root");
+    real_uid = real_free_uid();
     real_book = ledger_open(REAL_ITEMS);
     real_in_child(real_other_user, REAL_PROCESSES);
 }
@@ -294,7 +302,7 @@ static int real_drops(const void *item, void *result, void *context)
     size_t i = many_item_index();
 
     if (i % 500 == 250 && geteuid() == 0)
-        CHECK(setgid(REAL_UID) == 0 && setuid(REAL_UID) == 0);
+        CHECK(setgid(real_uid) == 0 && setuid(real_uid) == 0);
     if (i % 700 == 699)
         _exit(1);
     return ledger_task(item, result, context);
@@ -306,6 +314,7 @@ TEST(task_that_becomes_another_user_loses_no_result)
 
     if (geteuid() != 0)
         test_skip("needs root");
+    real_uid = real_free_uid();
     book = ledger_open(5000);
     for (int round = 0; round < 3; round++) {
         ledger_rule rule = {.most = 7};

@@ -72,7 +72,6 @@ TEST(a_full_pipe_does_not_block_though_its_writes_would)
     begin = test_seconds();
     CHECK_EQUAL(many_terminal_write_(ends[1], "files", 5, 50 * MANY_MILLISECOND_NS), -EAGAIN);
     CHECK(test_seconds() - begin >= 0.05);
-    CHECK(test_seconds() - begin < 5.0 * test_slowness());
     close_pipe();
 }
 

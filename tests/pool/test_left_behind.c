@@ -116,7 +116,7 @@ static void left_run(const pool_kind *kind, size_t e)
     code = kind->map(left_task, ending->source ? NULL : in, sizeof *in, out, sizeof *out,
                      MANY_MAP_OPTIONS_(40, .workers = 3, .retries = ending->go_on,
                                        .on_error = ending->go_on ? MANY_GO_ON : MANY_STOP,
-                                       .item_limit_s = ending->way == LEFT_TIMEOUT ? 0.01 : 0,
+                                       .item_limit_s = ending->way == LEFT_TIMEOUT ? 0.1 : 0,
                                        .context = scene, .codes = codes, .bar = bar,
                                        .cancel = ending->way == LEFT_CANCEL ? &scene->token : NULL,
                                        .next = ending->source ? left_next : NULL,

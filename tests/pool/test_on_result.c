@@ -255,13 +255,14 @@ static void result_on_one_core(void *argument)
 {
     const pool_kind *kind = argument;
     cpu_set_t one;
+    const double end = test_seconds() + 10; /* who runs last in line may have to wait long */
     int cpu = sched_getcpu();
 
     CHECK(cpu >= 0);
     CPU_ZERO(&one);
     CPU_SET((size_t)cpu, &one);
     CHECK(sched_setaffinity(0, sizeof one, &one) == 0);
-    for (size_t round = 0; round < 16; round++) {
+    for (size_t round = 0; round < 16 && (round < 2 || test_seconds() < end); round++) {
         result_scene *scene = result_scene_of(8);
         int codes[8];
 

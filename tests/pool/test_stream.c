@@ -330,8 +330,9 @@ static void stream_million(void *argument)
                     .next_context = &source),
                0);
     CHECK_EQUAL(source.pulled, source.end);
-    /* A million items of 8 bytes would be 8 MB; a code each, 4. A sanitizer's own memory grows. */
-    CHECK(TEST_ASAN || TEST_TSAN || stream_peak_kb() - before < 512);
+    /* A million items of 8 bytes would be 8 MB; a code each, 4. A sanitizer's own memory grows, and
+     * the kernel counts by and by on each core. */
+    CHECK(TEST_ASAN || TEST_TSAN || stream_peak_kb() - before < 2048);
 }
 
 BOTH(a_million_items_need_no_more_memory_than_a_thousand)
