@@ -18,6 +18,18 @@
 
 #include "os/os.c"
 
+#include "sync/barrier.c"
+#include "sync/condition.c"
+#include "sync/debug.c"
+#include "sync/event.c"
+#include "sync/lock.c"
+#include "sync/owner.c"
+#include "sync/rlock.c"
+#include "sync/say.c"
+#include "sync/semaphore.c"
+#include "sync/tables.c"
+#include "sync/wait.c"
+
 #include "bar/bar.c"
 #include "bar/board.c"
 #include "bar/draw.c"
@@ -25,9 +37,12 @@
 #include "bar/rate.c"
 #include "bar/screen.c"
 
+
 #include "task/cancel.c"
 #include "task/cause.c"
+#include "task/reference.c"
 #include "task/seat.c"
+
 
 #include "pool/call.c"
 #include "pool/crew.c"

@@ -26,8 +26,9 @@ BELOW = {
     "bar": ["sync", "os", "base"],
     "channel": ["sync", "os", "base"],
     "task": ["channel", "sync", "os", "base"],
-    "pool": ["task", "channel", "bar", "sync", "os", "base"],
-    "cluster": ["pool", "task", "channel", "bar", "sync", "os", "base"],
+    "process": ["task", "channel", "bar", "sync", "os", "base"],
+    "pool": ["process", "task", "channel", "bar", "sync", "os", "base"],
+    "cluster": ["pool", "process", "task", "channel", "bar", "sync", "os", "base"],
 }
 
 # The room that a public header is the door of.
@@ -36,12 +37,17 @@ DOORS = {
     "many/sync.h": "sync",
     "many/bar.h": "bar",
     "many/channel.h": "channel",
+    "many/segment.h": "channel",
+    "many/queue.h": "channel",
+    "many/pipe.h": "channel",
     "many/task.h": "task",
+    "many/process.h": "process",
     "many/map.h": "pool",
     "many/pool.h": "pool",
+    "many/remote.h": "remote",  # a library of its own, beside the house
 }
 
-FACES = ("cli", "examples")
+FACES = ("cli", "examples", "remote")
 SWITCH = "src/os/os.c"
 SYSTEMS = re.compile(
     r"^\s*#\s*(?:if|ifdef|ifndef|elif)\b.*"

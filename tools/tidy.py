@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""clang-tidy over what has changed: tidy.py BUILD-FOLDER
+"""clang-tidy over what has changed: tidy.py BUILD-FOLDER [--tests]
+
+What users run: the library, the command, the examples; with --tests, tests and benchmarks.
 
 BUILD-FOLDER holds compile_commands.json. A file that was clean is not looked at again until it, a
 header of the project that it includes, or .clang-tidy changes; BUILD-FOLDER/tidy remembers.
@@ -81,7 +83,8 @@ def main():
     wrong = 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         looks = [pool.submit(look, folder, path, *command)
-                 for path, command in sorted(commands(folder).items())]
+                 for path, command in sorted(commands(folder).items())
+                 if path.startswith(WITHOUT_ANALYZER) == ("--tests" in sys.argv)]
         for future in concurrent.futures.as_completed(looks):
             path, text = future.result()
             if text is not None:

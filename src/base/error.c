@@ -71,7 +71,8 @@
     X(ENOTRECOVERABLE, "not recoverable")                                                          \
     X(MANY_EDIED, "the worker died while it ran the item")                                         \
     X(MANY_ETASK, "a task failed with a code of its own")                                          \
-    X(MANY_EFORKED, "the handle belongs to the process that opened it")
+    X(MANY_EFORKED, "the handle belongs to the process that opened it")                            \
+    X(MANY_EBROKEN, "the barrier is broken")
 
 typedef struct error_entry {
     int code;

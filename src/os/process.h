@@ -34,6 +34,12 @@ typedef struct many_ending_ {
  */
 int many_child_fork_(many_child_ *child);
 
+/*
+ * As many_child_fork_(), but the child outlives the thread and the process that forked it, and SIGINT
+ * is like any other signal: at its default if it was caught, else as it was.
+ */
+int many_child_fork_free_(many_child_ *child);
+
 /* SIGKILL; nothing if it is dead already. */
 void many_child_kill_(const many_child_ *child);
 
@@ -42,6 +48,46 @@ void many_child_kill_(const many_child_ *child);
  * it lives. wait != 0: wait until it is.
  */
 int many_child_ended_(many_child_ *child, int wait, many_ending_ *ending);
+
+/*
+ * ---- a child that several threads wait for: its descriptor stays open until many_child_close_() ----
+ */
+
+/*
+ * As many_child_ended_(child, 0, ending), and the descriptor stays open. Not to be called again after 1:
+ * its pid may be another's by then.
+ */
+int many_child_reap_(const many_child_ *child, many_ending_ *ending);
+
+/*
+ * Sleep until it is dead, as far as its descriptor tells; without one for some milliseconds. 0: look,
+ * it may be; -ETIMEDOUT; -EINTR after a signal handler.
+ */
+int many_child_wait_(const many_child_ *child, int64_t deadline_ns);
+
+/* How long to sleep between two looks where there is no descriptor, or where it does not help: a dead
+ * child in the hands of a tracer leaves it readable. */
+#define MANY_CHILD_LOOK_NS_ (5 * INT64_C(1000000))
+
+/* Is it dead, as far as its descriptor tells? 1 or 0; 0 without one. */
+int many_child_is_dead_(const many_child_ *child);
+
+/*
+ * Send it a signal; never to another process that has its number. Only before many_child_reap_() has
+ * said 1. 0; -ESRCH: it is dead, and somebody has reaped it; -EPERM.
+ */
+int many_child_signal_(const many_child_ *child, int signal);
+
+/* A descriptor for a process of this number; the caller makes sure that it is still the one he means.
+ * The descriptor or -1. */
+int many_child_open_(pid_t pid);
+
+/* Close the descriptor; child is {0, -1} then. */
+void many_child_close_(many_child_ *child);
+
+/* How a child ended that somebody else reaped, from its status word of wait(2); -1: nobody knows, the
+ * kernel is asked if fd is a descriptor of it. */
+void many_ending_from_(many_ending_ *ending, int status, int fd);
 
 /* Child: is the parent that forked it, of this pid, gone? */
 int many_orphan_(pid_t parent);

@@ -109,3 +109,17 @@ void many_cause_write_(many_cause *cause, const char *words, double limit_s)
     }
     cause_say_where(&text, cause);
 }
+
+void many_cause_end_(many_cause *cause, const char *name, const char *unknown)
+{
+    cause_text text = {cause->text, sizeof cause->text};
+    char number[32];
+
+    cause_say(&text, "'%s' (pid %d) ", name, (int)cause->pid);
+    if (cause->signal != 0)
+        cause_say(&text, "died of %s", many_signal_name_(cause->signal, number, sizeof number));
+    else if (cause->exit_status >= 0)
+        cause_say(&text, "exited with %d", (int)cause->exit_status);
+    else
+        cause_say(&text, "ended; %s", unknown);
+}

@@ -21,7 +21,10 @@ void many_seat_leave_(many_seat_ *seat)
 
 int many_seat_taken_(void)
 {
-    return seat_current != NULL;
+    for (const many_seat_ *seat = seat_current; seat != NULL; seat = seat->outer)
+        if (seat->worker >= 0)
+            return 1;
+    return 0;
 }
 
 size_t many_item_index(void)

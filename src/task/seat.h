@@ -4,6 +4,9 @@
  *
  * A seat is the worker's own and lives on its stack; the thread points at it while the worker runs,
  * and at the outer one again afterwards (a map inside a task).
+ *
+ * A many_thread has one, too, for many_cancelled() alone: worker is -1, first UINT64_MAX and its state 0,
+ * so that it is in no item.
  */
 #ifndef MANY_TASK_SEAT_H
 #define MANY_TASK_SEAT_H
@@ -59,7 +62,7 @@ typedef struct many_seat_ {
         *slot_index;          /* index of the item in the slot that runs; NULL: use first */
     uint64_t first;           /* index of the round's first item */
     struct many_seat_ *outer; /* of the task around this map, or NULL */
-    int worker;
+    int worker;               /* -1: no worker, and in no task */
 } many_seat_;
 
 /* Sit down; the thread's tasks are now those of this seat. */

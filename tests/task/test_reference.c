@@ -146,7 +146,16 @@ static many_any_fn_ *reference_open(const char *path, void **handle)
     return fn;
 }
 
-/* The last word of what a library that was opened and closed again leaves: loaded by nobody. */
+/* musl keeps what it has opened. */
+static void reference_close(void *handle, many_any_fn_ *fn)
+{
+    many_module_ module;
+
+    CHECK_EQUAL(dlclose(handle), 0);
+    if (many_module_at_((uintptr_t)fn, &module) == 0)
+        test_skip("libraries cannot be closed here");
+}
+
 static void reference_check_library(const char *options)
 {
     const char *path = reference_library(test_directory(), 5, options);
@@ -171,18 +180,16 @@ TEST(one_without_a_build_id_is_known_by_headers_size_and_time)
     reference_check_library("-Wl,--build-id=none");
 }
 
-static void reference_check_replaced(void *argument)
+static void reference_check_replaced(const char *options)
 {
-    const char *options = argument;
-    const char *path = reference_library(test_directory(), 6, options);
+    const char *folder = test_directory();
+    const char *path = reference_library(folder, 6, options);
     void *handle;
-    many_reference_ reference = reference_of(reference_open(path, &handle));
-    many_any_fn_ *fn;
+    many_any_fn_ *fn = reference_open(path, &handle);
+    many_reference_ reference = reference_of(fn);
 
-    if (dlclose(handle) != 0 || dlopen(path, RTLD_NOW | RTLD_NOLOAD) != NULL)
-        test_skip("libraries cannot be closed here");
-    CHECK_STRING(reference_library(strndup(path, strlen(path) - strlen("/libanswer.so")), 7, options),
-                 path);
+    reference_close(handle, fn);
+    reference_library(folder, 7, options);
     CHECK_CODE(many_reference_find_(&reference, NULL, 0, &fn, "test"), -ENOENT);
     CHECK_CONTAINS(many_error_message(), "in another version");
     CHECK_CONTAINS(many_error_message(), path);
@@ -205,9 +212,7 @@ TEST(a_library_that_was_removed_is_refused_with_the_loaders_words)
     CHECK_CODE(many_reference_make_(fn, &reference, "test"), -ENOENT);
     CHECK_CONTAINS(many_error_message(), path);
     snprintf(reference.path, sizeof reference.path, "%s", path);
-    CHECK_EQUAL(dlclose(handle), 0);
-    if (dlopen(path, RTLD_NOW | RTLD_NOLOAD) != NULL)
-        test_skip("libraries cannot be closed here");
+    reference_close(handle, fn);
     CHECK_CODE(many_reference_find_(&reference, NULL, 0, &fn, "test"), -ENOENT);
     CHECK_CONTAINS(many_error_message(), "cannot open");
 }
