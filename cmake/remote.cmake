@@ -52,7 +52,8 @@ target_link_options(many_remote_shared PRIVATE -Wl,-z,relro,-z,now)
 set_target_properties(many_remote_static PROPERTIES OUTPUT_NAME many_remote
     EXPORT_NAME remote_static)
 set_target_properties(many_remote_shared PROPERTIES OUTPUT_NAME many_remote EXPORT_NAME remote
-    VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+    VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
+    INSTALL_RPATH "$ORIGIN") # libmany lies beside it
 add_library(many::remote ALIAS many_remote_shared)
 add_library(many::remote_static ALIAS many_remote_static)
 

@@ -6,8 +6,13 @@
  *   many/task.h     the task function, what a failed item says, cancelling
  *   many/bar.h      progress bars
  *   many/map.h      thread_map and process_map: one function over many items
+ *   many/channel.h  what passes between them: many/segment.h (shared memory), many/queue.h,
+ *                   many/pipe.h
  *   many/sync.h     locks, semaphores, events, conditions, barriers
  *
+ * Apart, with a library of its own, because it needs a crypto library:
+ *
+ *   many/remote.h   connections between programs that do not know each other, by address and key
  *
  * Every function states what it takes, returns and blocks on, and what threads, forks, signals
  * and deaths mean to it. A zero is always the default; a negative return is a code of base.h.
@@ -20,5 +25,6 @@
 #include <many/bar.h>
 #include <many/map.h>
 #include <many/sync.h>
+#include <many/channel.h>
 
 #endif
