@@ -32,10 +32,17 @@
 
 #include "bar/bar.c"
 #include "bar/board.c"
+#include "bar/device.c"
 #include "bar/draw.c"
+#include "bar/frame.c"
+#include "bar/guest.c"
+#include "bar/own.c"
 #include "bar/plain.c"
+#include "bar/print.c"
 #include "bar/rate.c"
 #include "bar/screen.c"
+#include "bar/stage.c"
+#include "bar/stages.c"
 
 #include "channel/ends.c"
 #include "channel/park.c"

@@ -28,8 +28,17 @@
  *
  * What is drawn on may be slow, full or gone: a redraw that finds no room is dropped, the last line
  * waits for room for a second at most, a pipe without reader raises no SIGPIPE, and nothing of it
- * is an error. Each bar has the line that the cursor is on: of two on one terminal at the same time
- * the one that was drawn last is seen.
+ * is an error.
+ *
+ * Several bars on one terminal stand below each other, in the order of their opening, those of a child
+ * process below those of its parent. That holds for bars of one process, of its threads, and of
+ * processes forked from it (by whatever call) while it had a bar there. A bar that ends goes above those
+ * that go on, or vanishes (.leave = -1); so does that of a process that ended or was killed without
+ * closing it, within a second of the others' redraws. What finds no room, because the terminal is
+ * not high enough or has 32 lines already, is counted: "(3 more)". Text between bars is printed by
+ * many_bar_print() and many_bar_write(). In a process that this library has started while its parent had
+ * a bar on the terminal of stdout or stderr, also what is printed by stdio (printf, fprintf(stderr)) appears
+ * above the bars, line by line (with glibc; with musl, and for what writes past stdio, as before).
  *
  * Every function takes NULL for a bar, and then does nothing: a quiet mode needs no branches.
  */
@@ -54,7 +63,8 @@ typedef struct many_bar_options {
     const char *unit;  /* one of what is counted, UTF-8; NULL: "it". Copied, 63 bytes at most. */
     double interval_s; /* least seconds between two redraws; 0: 0.1 */
     int ascii;         /* 1: draw with '#' and digits; 0: Unicode eighths if the locale has UTF-8 */
-    int leave;         /* 0: the finished bar stays on the screen; -1: it is wiped */
+    int leave;         /* 0: the finished bar stays on the screen, above those that go on; -1: it is
+                          wiped */
     int quiet;         /* 1: count, draw nothing at all */
     int columns;       /* width in columns; 0: that of the terminal (80 where there is none) */
     int fd;            /* descriptor to draw on; 0: stderr. Closed: as if quiet. */
@@ -71,8 +81,8 @@ typedef struct many_bar_options {
  *           -EINVAL  options or options->bar is NULL, options->size is none, an option is out of
  *                    range, or has no name
  *           -E2BIG   an option is set that this library is too old for
- *           -ENOMEM  no memory for the counters
- * blocks    only for the write of the first line
+ *           -ENOMEM  no memory for the counters, or for the terminal's lines
+ * blocks    only for the write of the first line, and then for others on the terminal, 50 ms at most
  * threads   any
  * fork      children forked later may add to it
  * signals   not from a signal handler
@@ -157,7 +167,8 @@ MANY_API void many_bar_draw(many_bar *bar);
  * many_bar_hide - wipe the line, so that something else can be printed; the next redraw shows it
  * again
  *
- * Where the bar is no terminal line, it does nothing.
+ * With several bars on the terminal it wipes them all, for 20 ms. many_bar_print() is the safer way: no
+ * other process's bar comes in between. Where the bar is no terminal line, it does nothing.
  *
  * blocks    for one write at most
  * threads   any; waits for a redraw that is under way in another thread
@@ -168,13 +179,50 @@ MANY_API void many_bar_draw(many_bar *bar);
 MANY_API void many_bar_hide(many_bar *bar);
 
 /*
+ * many_bar_print - print text above the bars, on stdout
+ *
+ *   format  as for printf(); a line end is added if the text has none
+ *
+ * Whole lines, above all bars of the terminal, one text after another: from any thread, and any process
+ * that shares the terminal's bars, no two get into each other. Where stdout is no terminal the text goes
+ * there, whole, and the bars stay as they are; without bars it is just that. What stdio holds for stdout
+ * (printf) is printed before.
+ *
+ * returns   0
+ *           -EINVAL  format is NULL, or cannot be printed
+ *           -ENOMEM  no memory for a long text
+ *           another negative errno  stdout cannot be written to: -EPIPE (no SIGPIPE), -EBADF, -EIO, -ENOSPC
+ * blocks    while stdout takes nothing, as printf() does, signal handlers or not; for another who draws or
+ *           prints, a second
+ * threads   any number at a time
+ * fork      usable in a forked child
+ * signals   not from a signal handler
+ * death     one that is killed in this call has printed all of its text, or part of it, or nothing; the
+ *           others' bars are whole again at their next redraw
+ * source    Python tqdm.write
+ */
+MANY_API int many_bar_print(const char *format, ...) MANY_PRINTF_(1, 2);
+
+/*
+ * many_bar_write - the same for any bytes, on stdout, stderr or another descriptor
+ *
+ *   fd     1 for stdout, 2 for stderr, or any that can be written to
+ *   text   what to print; a line end is added if it has none
+ *   bytes  how many bytes text has
+ *
+ * As many_bar_print() in all else.
+ */
+MANY_API int many_bar_write(int fd, const void *text, size_t bytes);
+
+/*
  * many_bar_close - draw the last state and end the bar
  *
  *   bar  an open bar; NULL does nothing
  *
  * No other thread may use the bar any more. In a forked child it only lets go of the memory.
  *
- * blocks    for one write at most, and no longer than about a second
+ * blocks    for one write at most, and no longer than about a second, or two where another process that
+ *           draws on the terminal is stopped
  * threads   one, the last
  * fork      in a forked child: unmaps, draws nothing
  * signals   not from a signal handler

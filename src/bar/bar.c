@@ -5,19 +5,22 @@
  * Adding goes to the board and never waits. Whoever adds, or calls many_bar_draw(), looks at the
  * clock now and then; when a redraw is due, the one who gets the drawing lock draws, and the others
  * go on. The lock lies in the opener's private memory, and a forked child neither takes nor awaits
- * it: no death of another process can leave it held.
+ * it: no death of another process can leave it held. Whoever holds it may take the stage's (stage.h),
+ * never the other way round.
  */
 #include "bar/bar.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "bar/board.h"
 #include "bar/draw.h"
+#include "bar/own.h"
 #include "bar/plain.h"
 #include "bar/rate.h"
 #include "bar/screen.h"
@@ -60,6 +63,9 @@ struct many_bar {
     many_rate_ rate;
     many_screen_ screen;
     many_plain_ plain;
+
+    many_bar *next; /* of this process's open bars; the lock of own.h protects both */
+    uint32_t pins;  /* threads that draw it from the list: it stays there */
 };
 
 _Static_assert(sizeof(many_bar_options) == offsetof(many_bar_options, terminal) + sizeof(int) &&
@@ -122,6 +128,17 @@ static size_t bar_line(many_bar *bar, int64_t now_ns, int last, char line[MANY_D
     return many_draw_line_(&draw, line);
 }
 
+/* The line as it is now, on the terminal. */
+static void bar_show(many_bar *bar, int64_t now_ns, int first)
+{
+    char line[MANY_DRAW_BYTES];
+    size_t bytes = bar_line(bar, now_ns, 0, line);
+    int64_t again = many_screen_show_(&bar->screen, line, bytes, now_ns, first);
+
+    if (again != 0 && again < atomic_load_explicit(&bar->due_ns, memory_order_relaxed))
+        atomic_store_explicit(&bar->due_ns, again, memory_order_relaxed);
+}
+
 /* Draw, if that is due at now_ns and nobody else does. Called in the opener's process only. */
 static MANY_SELDOM_ void bar_draw(many_bar *bar, int64_t now_ns)
 {
@@ -131,15 +148,15 @@ static MANY_SELDOM_ void bar_draw(many_bar *bar, int64_t now_ns)
     if (!bar_try_lock(bar))
         return;
     if (now_ns >= atomic_load_explicit(&bar->due_ns, memory_order_relaxed)) {
-        size_t bytes;
-
         /* First of all, so that the others stop trying. */
         atomic_store_explicit(&bar->due_ns, bar_next_due(bar, now_ns), memory_order_relaxed);
-        bytes = bar_line(bar, now_ns, 0, line);
-        if (bar->terminal)
-            many_screen_show_(&bar->screen, line, bytes);
-        else
+        if (bar->terminal) {
+            bar_show(bar, now_ns, 0);
+        } else {
+            size_t bytes = bar_line(bar, now_ns, 0, line);
+
             many_plain_print_(&bar->plain, line, bytes, 0);
+        }
     }
     bar_unlock(bar);
     errno = saved;
@@ -256,43 +273,108 @@ int64_t many_bar_due_ns_(const many_bar *bar)
     return due;
 }
 
+/* ---- the open bars of this process ---- */
+
+static void bar_enlist(many_bar *bar)
+{
+    bar->next = many_bars_take_();
+    many_bars_give_(bar);
+}
+
+static void bar_discharge(many_bar *bar)
+{
+    many_bar *first = many_bars_take_();
+    many_bar **link = &first;
+
+    while (bar->pins > 0) { /* a thread that waits for something draws it, for one write */
+        many_bars_give_(first);
+        sched_yield();
+        first = many_bars_take_();
+    }
+    while (*link != bar)
+        link = &(*link)->next;
+    *link = bar->next;
+    many_bars_give_(first);
+}
+
+int64_t many_bars_due_ns_(void)
+{
+    many_bar *first = many_bars_take_();
+    int64_t due = MANY_NEVER_NS;
+
+    for (const many_bar *bar = first; bar != NULL; bar = bar->next) {
+        int64_t own = many_bar_due_ns_(bar);
+
+        due = own < due ? own : due;
+    }
+    many_bars_give_(first);
+    return due;
+}
+
+void many_bars_draw_(void)
+{
+    const int saved = errno;
+    many_bar *first = many_bars_take_();
+    int64_t now = first != NULL ? many_clock_ns_() : 0;
+
+    for (many_bar *bar = first; bar != NULL; bar = bar->next) {
+        if (!bar_is_ours(bar) || now < atomic_load_explicit(&bar->due_ns, memory_order_relaxed))
+            continue;
+        bar->pins++;
+        many_bars_give_(first);
+        bar_draw(bar, now);
+        first = many_bars_take_();
+        bar->pins--;
+    }
+    many_bars_give_(first);
+    many_stage_tidy_();
+    errno = saved;
+}
+
+/* ---- hide and close ---- */
+
 void many_bar_hide(many_bar *bar)
 {
+    const int saved = errno;
     int64_t back;
 
     if (!bar_is_ours(bar) || !bar->terminal)
         return;
     bar_lock(bar);
-    if (bar->screen.visible) {
-        many_screen_wipe_(&bar->screen);
-        back = many_clock_ns_() + BAR_BACK_NS;
-        if (back < atomic_load_explicit(&bar->due_ns, memory_order_relaxed))
-            atomic_store_explicit(&bar->due_ns, back, memory_order_relaxed);
-    }
+    back = many_clock_ns_() + BAR_BACK_NS;
+    if (many_screen_wipe_(&bar->screen, back) &&
+        back < atomic_load_explicit(&bar->due_ns, memory_order_relaxed))
+        atomic_store_explicit(&bar->due_ns, back, memory_order_relaxed);
     bar_unlock(bar);
+    errno = saved;
 }
 
 void many_bar_close(many_bar *bar)
 {
+    const int saved = errno;
     char line[MANY_DRAW_BYTES];
     size_t bytes;
 
     if (bar == NULL)
         return;
     if (bar_is_ours(bar)) {
+        bar_discharge(bar);
         bar_lock(bar);
         bytes = bar_line(bar, many_clock_ns_(), 1, line);
-        if (bar->leave < 0 && bar->terminal)
-            many_screen_wipe_(&bar->screen);
-        else if (bar->leave == 0 && bar->terminal)
+        if (bar->terminal)
             many_screen_finish_(&bar->screen, line, bytes);
         else if (bar->leave == 0)
             many_plain_print_(&bar->plain, line, bytes, BAR_LAST_NS);
         bar_unlock(bar);
+        if (bar->terminal)
+            many_screen_end_(&bar->screen);
     }
     many_board_close_(&bar->board);
     free(bar);
+    errno = saved;
 }
+
+/* ---- open ---- */
 
 /* An option that is a number from least to most. 0 or -EINVAL, with words. */
 static int bar_check_choice(const char *name, int value, int least, int most)
@@ -346,11 +428,9 @@ static void bar_begin(many_bar *bar, const many_bar_options *option, int fd)
     bar_trim_words(bar->desc);
     many_text_tame_(bar->unit, sizeof bar->unit, option->unit != NULL ? option->unit : "it");
     many_rate_begin_(&bar->rate, now);
-    many_screen_begin_(&bar->screen, fd, option->columns);
     many_plain_begin_(&bar->plain, fd);
-    /* A terminal gets its first line now, a log none before there is something to tell. */
-    atomic_store_explicit(&bar->due_ns, bar->terminal ? now : bar_next_due(bar, now),
-                          memory_order_relaxed);
+    /* A terminal gets its first line at once, a log none before there is something to tell. */
+    atomic_store_explicit(&bar->due_ns, bar_next_due(bar, now), memory_order_relaxed);
 }
 
 int many_bar_open_with(const many_bar_options *options)
@@ -384,8 +464,17 @@ int many_bar_open_with(const many_bar_options *options)
         return many_fail(code, "many_bar_open: no memory for the counters");
     }
     bar_begin(bar, &option, fd);
-    if (watched && bar->terminal)
-        bar_draw(bar, many_clock_ns_());
+    if (watched && bar->terminal) {
+        code = many_screen_begin_(&bar->screen, fd, option.columns, option.leave == 0);
+        if (code < 0) {
+            many_board_close_(&bar->board);
+            free(bar);
+            return many_fail(code, "many_bar_open: no memory for the terminal's lines");
+        }
+        bar_show(bar, many_clock_ns_(), 1);
+    }
+    if (watched)
+        bar_enlist(bar);
     *option.bar = bar;
     return 0;
 }

@@ -2,7 +2,7 @@
 /*
  * screen.c - the one line of a terminal that a bar redraws; see screen.h
  *
- * A resize is seen by asking for the width at each redraw: one ioctl, no SIGWINCH handler. When the
+ * A resize is seen by asking for the size at each redraw: one ioctl, no SIGWINCH handler. When the
  * window has become narrower than the line on it, some terminals cut that line, and "\r" still goes
  * to its begin; others break it into two, with the cursor on the lower one: that one is wiped, and
  * what is above it stays. To wipe that too one would have to move up, and so, on the terminals that
@@ -10,13 +10,8 @@
  */
 #include "bar/screen.h"
 
-#include <string.h>
-
-#include "base/text.h"
+#include "os/clock.h"
 #include "os/terminal.h"
-
-/* ECMA-48: EL, from the cursor to the end of the line. */
-#define SCREEN_ERASE "\x1b[K"
 
 /* Where the terminal does not say. */
 #define SCREEN_COLUMNS 80
@@ -26,57 +21,42 @@
 #define SCREEN_WIPE_NS   (100 * MANY_MILLISECOND_NS)
 #define SCREEN_FINISH_NS MANY_SECOND_NS
 
-void many_screen_begin_(many_screen_ *screen, int fd, int columns)
+/* The first line makes the bar's place among the others: bars that are opened one after another should
+ * come in this order. */
+#define SCREEN_FIRST_NS (50 * MANY_MILLISECOND_NS)
+
+int many_screen_begin_(many_screen_ *screen, int fd, int columns, int leave)
 {
-    memset(screen, 0, sizeof *screen);
-    screen->fd = fd;
-    screen->columns = columns;
+    screen->place = (many_place_){.fd = fd, .columns = columns, .leave = leave, .row = -1};
+    return many_stage_open_(&screen->place.stage, fd);
+}
+
+void many_screen_end_(many_screen_ *screen)
+{
+    many_stage_close_(screen->place.stage);
+    screen->place.stage = NULL;
 }
 
 int many_screen_room_(const many_screen_ *screen)
 {
-    int columns = screen->columns > 0 ? screen->columns : many_terminal_columns_(screen->fd);
+    const many_place_ *place = &screen->place;
+    int columns = place->columns > 0 ? place->columns : many_terminal_columns_(place->fd);
 
     return (columns > 0 ? columns : SCREEN_COLUMNS) - 1;
 }
 
-/* 1 if all of it is on the screen. */
-static int screen_write(const many_screen_ *screen, const char *line, size_t bytes, const char *end,
-                        int64_t patience_ns)
+int64_t many_screen_show_(many_screen_ *screen, const char *line, size_t bytes, int64_t now_ns,
+                          int first)
 {
-    char frame[MANY_DRAW_BYTES + 16];
-    many_text_ text;
-
-    many_text_begin_(&text, frame, sizeof frame);
-    many_text_add_(&text, "\r");
-    many_text_add_part_(&text, line, bytes);
-    many_text_add_(&text, SCREEN_ERASE);
-    many_text_add_(&text, end);
-    return many_terminal_write_(screen->fd, frame, text.used, patience_ns) == (ssize_t)text.used;
+    return many_stage_show_(&screen->place, line, bytes, now_ns, first ? SCREEN_FIRST_NS : 0);
 }
 
-void many_screen_show_(many_screen_ *screen, const char *line, size_t bytes)
+int many_screen_wipe_(many_screen_ *screen, int64_t until_ns)
 {
-    if (screen->visible && bytes == screen->bytes && memcmp(line, screen->line, bytes) == 0)
-        return;
-    screen->bytes = 0;
-    if (screen_write(screen, line, bytes, "", 0)) {
-        memcpy(screen->line, line, bytes);
-        screen->bytes = bytes;
-    }
-    screen->visible = 1; /* if only in part */
-}
-
-void many_screen_wipe_(many_screen_ *screen)
-{
-    if (!screen->visible)
-        return;
-    screen->visible = !screen_write(screen, "", 0, "", SCREEN_WIPE_NS);
-    screen->bytes = 0;
+    return many_stage_hide_(&screen->place, until_ns, SCREEN_WIPE_NS);
 }
 
 void many_screen_finish_(many_screen_ *screen, const char *line, size_t bytes)
 {
-    screen_write(screen, line, bytes, "\n", SCREEN_FINISH_NS);
-    screen->visible = 0;
+    many_stage_finish_(&screen->place, line, bytes, SCREEN_FINISH_NS);
 }

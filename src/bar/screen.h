@@ -2,8 +2,9 @@
 /*
  * screen.h - the one line of a terminal that a bar redraws
  *
- * Promise    each change is one write: "\r", the line, erase to the end. The cursor stays on the
- *            line, and never in the last column, where terminals wrap.
+ * Promise    of a bar alone each change is one write: "\r", the line, erase to the end. The cursor
+ *            stays on the line, and never in the last column, where terminals wrap. With others on the
+ *            terminal: see stage.h.
  *
  * The owner of the bar's drawing lock calls these.
  */
@@ -13,28 +14,31 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bar/draw.h"
+#include "bar/stage.h"
 
 typedef struct many_screen_ {
-    int fd;
-    int columns; /* asked for; 0: ask the terminal, each time */
-    int visible; /* 1: our line is on the screen */
-    size_t bytes;
-    char line[MANY_DRAW_BYTES]; /* what is on it */
+    many_place_ place;
 } many_screen_;
 
-void many_screen_begin_(many_screen_ *screen, int fd, int columns);
+/* A line on fd's terminal; leave: the last one stays. 0 or -ENOMEM. */
+int many_screen_begin_(many_screen_ *screen, int fd, int columns, int leave);
+
+/* Give it back; what is on the terminal is not touched. */
+void many_screen_end_(many_screen_ *screen);
 
 /* Columns that a line may take now. */
 int many_screen_room_(const many_screen_ *screen);
 
-/* Show this line in place of ours. If the terminal has no room for it just now, it is dropped. */
-void many_screen_show_(many_screen_ *screen, const char *line, size_t bytes);
+/* Show this line in place of ours. If the terminal has no room for it just now, it is dropped. 0, or
+ * when to come again, because somebody else writes. first: wait for him a little. */
+int64_t many_screen_show_(many_screen_ *screen, const char *line, size_t bytes, int64_t now_ns,
+                          int first);
 
-/* Take our line away, if it is there; the cursor is where it began. */
-void many_screen_wipe_(many_screen_ *screen);
+/* Take our line away until then, and all others of the terminal, if there are any; the cursor is where
+ * the first began. 1: there were some. */
+int many_screen_wipe_(many_screen_ *screen, int64_t until_ns);
 
-/* Show this line for good; the cursor is on the next. */
+/* Show this line for good, above those that go on; or take ours away if it was not to stay. */
 void many_screen_finish_(many_screen_ *screen, const char *line, size_t bytes);
 
 #endif

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bar/stages.h"
 #include "os/clock.h"
 #include "os/futex.h"
 #include "os/process.h"
@@ -113,6 +114,7 @@ static int process_hire(many_supervisor_ *supervisor, int w)
     supervisor->crew.watch[w].state = 0;
     if (code == 0) {
         many_crew_forget_(&supervisor->crew);
+        many_stage_child_();
         many_shared_work_(&supervisor->map, w);
     }
     return code;

@@ -2,22 +2,28 @@
 /* progress.c - a map's counts become its bar's; see progress.h */
 #include "pool/progress.h"
 
+#include <unistd.h>
+
 #include "bar/bar.h"
 #include "os/clock.h"
+#include "os/terminal.h"
 #include "task/seat.h"
 
 int many_progress_open_(many_progress_ *progress, const many_call_ *call, uint64_t total)
 {
     const many_map_options *option = &call->option;
+    int inner;
 
     *progress = (many_progress_){option->bar, 0, 0, 0};
     if (option->bar != NULL || option->desc == NULL)
         return 0;
     progress->own = 1;
-    /* Inside a task the terminal belongs to the map around it: two processes would tear each
-     * other's lines. */
+    inner = many_seat_taken_();
+    /* A map inside a task has its line below that of the map around it, for as long as it runs. In a log
+     * it would tell of each of a thousand inner maps. */
     return many_bar_open(&progress->bar, .total = total, .desc = option->desc, .unit = option->unit,
-                         .quiet = many_seat_taken_());
+                         .leave = inner ? -1 : 0,
+                         .quiet = inner && !many_terminal_is_(STDERR_FILENO));
 }
 
 void many_progress_show_(many_progress_ *progress, uint64_t done, uint64_t failed)

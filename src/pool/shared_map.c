@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bar/stages.h"
 #include "base/fault.h"
 #include "os/clock.h"
 #include "os/futex.h"
@@ -288,5 +289,6 @@ _Noreturn void many_shared_work_(many_shared_map_ *map, int w)
             break; /* given back, and somebody waits for it */
     }
     atomic_store_explicit(&record->idle, MANY_LEAVES_, memory_order_release);
+    many_stage_exit_();
     many_child_exit_(0);
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bar/stages.h"
 #include "os/clock.h"
 #include "os/process.h"
 #include "os/stream.h"
@@ -87,8 +88,10 @@ static int stream_hire(stream_map *stream, int w)
     if (code != 0)
         return code < 0 ? code : 0;
     many_crew_forget_(&stream->crew);
+    many_stage_child_();
     many_slots_work_(&stream->slots, w);
     many_bell_ring_(stream->crew.bell);
+    many_stage_exit_();
     many_child_exit_(0);
 }
 

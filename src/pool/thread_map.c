@@ -160,7 +160,7 @@ static void thread_work(thread_map *map, int w)
         many_bell_ring_(map->bell);
 }
 
-static void *thread_body(void *argument)
+static void *thread_map_body(void *argument)
 {
     thread_place *place = argument;
 
@@ -212,7 +212,7 @@ static int thread_round(thread_map *map, thread_place *places, many_crew_ *crew,
     for (; started < call->workers; started++) {
         places[started].map = map;
         places[started].worker = started;
-        code = many_thread_start_(&places[started].thread, thread_body, &places[started]);
+        code = many_thread_start_(&places[started].thread, thread_map_body, &places[started]);
         if (code < 0)
             break; /* fewer will do: thieves come by the words of those who are missing */
     }

@@ -2,7 +2,9 @@
 /* test_bar_faults.c - bars when memory runs out, and children that die in the middle of a claim */
 #include "test.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <many/bar.h>
 
@@ -69,4 +71,34 @@ TEST(a_claim_that_dies_half_way_costs_a_cell_and_no_count)
     many_bar_add(bar, 1);
     CHECK_EQUAL(many_bar_count(bar), MANY_BOARD_CELLS + 5 + 5 + 1);
     many_bar_close(bar);
+}
+
+TEST(without_memory_for_the_terminals_lines_there_is_no_bar_and_nothing_is_left)
+{
+    static const struct {
+        const char *point;
+        int times, code;
+    } faults[] = {
+        {"memory.map", 0, -ENOMEM},
+        {"memory.map_file", 0, -ENOMEM},
+        {"memory.file", 0, 0}, /* then it serves those that fork from us */
+    };
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    test_census before = test_census_take();
+
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        many_bar *bar = NULL;
+
+        wanted = faults[i].point;
+        times = faults[i].times;
+        many_fault_hook_ = fail_at_wanted;
+        CHECK_CODE(many_bar_open(&bar, .total = 10, .fd = null, .terminal = 1), faults[i].code);
+        many_fault_hook_ = NULL;
+        CHECK_EQUAL(times, -1);
+        CHECK((bar != NULL) == (faults[i].code == 0));
+        many_bar_add(bar, 1);
+        many_bar_close(bar);
+    }
+    CHECK_CENSUS(before);
+    close(null);
 }

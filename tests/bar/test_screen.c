@@ -76,7 +76,7 @@ TEST(each_redraw_is_one_write_of_one_line)
     CHECK(next_packet() != NULL);
     CHECK(ends_with(got, "file/s]" ERASE "\n"));
     CHECK_CONTAINS(got, "\rfiles: 100%|");
-    CHECK_CONTAINS(got, "| 50/50 [00:00<00:00, ");
+    CHECK_CONTAINS(got, "| 50/50 [0");
     CHECK(next_packet() == NULL);
     close_packets();
 }
@@ -105,7 +105,7 @@ TEST(what_looks_the_same_is_not_written_again)
         many_bar_open(&bar, .total = 10, .fd = packets[1], .terminal = 1, .interval_s = AT_ONCE),
         0);
     CHECK(next_packet() != NULL);
-    CHECK_CONTAINS(got, "[00:00<?, ?it/s]");
+    CHECK_CONTAINS(got, "<?, ?it/s]");
     many_bar_draw(bar);
     many_bar_draw(bar);
     if (next_packet() != NULL) /* a second is over since then, on a very slow machine */
@@ -140,7 +140,9 @@ TEST(a_hidden_bar_is_wiped_and_comes_back)
 TEST(a_bar_that_does_not_stay_is_wiped_at_the_end)
 {
     open_packets();
-    CHECK_CODE(many_bar_open(&bar, .total = 3, .fd = packets[1], .terminal = 1, .leave = -1), 0);
+    CHECK_CODE(many_bar_open(&bar, .total = 3, .fd = packets[1], .terminal = 1, .leave = -1,
+                             .interval_s = 3600),
+               0);
     CHECK(next_packet() != NULL);
     many_bar_add(bar, 3);
     many_bar_close(bar);
@@ -174,7 +176,8 @@ TEST(the_environment_or_the_option_chooses_what_bars_are_made_of)
     open_packets();
     setenv("LC_ALL", "C.UTF-8", 1);
     for (int ascii = 0; ascii <= 1; ascii++) {
-        CHECK_CODE(many_bar_open(&bar, .total = 2, .fd = packets[1], .terminal = 1, .ascii = ascii),
+        CHECK_CODE(many_bar_open(&bar, .total = 2, .fd = packets[1], .terminal = 1, .ascii = ascii,
+                                 .interval_s = 3600),
                    0);
         many_bar_add(bar, 1);
         many_bar_close(bar);
@@ -182,7 +185,8 @@ TEST(the_environment_or_the_option_chooses_what_bars_are_made_of)
         CHECK_CONTAINS(got, ascii ? " 50%|##" : " 50%|██");
     }
     setenv("LC_ALL", "C", 1);
-    CHECK_CODE(many_bar_open(&bar, .total = 2, .fd = packets[1], .terminal = 1), 0);
+    CHECK_CODE(many_bar_open(&bar, .total = 2, .fd = packets[1], .terminal = 1, .interval_s = 3600),
+               0);
     many_bar_add(bar, 1);
     many_bar_close(bar);
     CHECK(next_packet() != NULL && next_packet() != NULL);
@@ -339,7 +343,7 @@ TEST(a_terminal_that_nobody_reads_stops_neither_adding_nor_closing)
     many_bar_hide(bar);
     CHECK_EQUAL(many_bar_count(bar), 20000);
     many_bar_close(bar);
-    CHECK(test_seconds() - begin < 10.0 * test_slowness());
+    CHECK(test_seconds() - begin < 60.0 * test_slowness());
     close_terminal();
 }
 
