@@ -6,6 +6,7 @@
  *   many/task.h     the task function, what a failed item says, cancelling
  *   many/bar.h      progress bars
  *   many/map.h      thread_map and process_map: one function over many items
+ *   many/process.h  processes, threads and timers
  *   many/channel.h  what passes between them: many/segment.h (shared memory), many/queue.h,
  *                   many/pipe.h
  *   many/sync.h     locks, semaphores, events, conditions, barriers
@@ -26,5 +27,6 @@
 #include <many/map.h>
 #include <many/sync.h>
 #include <many/channel.h>
+#include <many/process.h>
 
 #endif
