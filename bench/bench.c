@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -94,6 +95,67 @@ uint64_t bench_turns(double ns)
     }
     (void)end;
     return (uint64_t)(ns * (double)turns / (double)least);
+}
+
+/* Of bench_fork(); 0: a free place. */
+static volatile pid_t bench_children[16];
+
+/* A child that failed has said why; nobody may wait for what it would have sent. */
+static void bench_on_child(int signal_number)
+{
+    int saved = errno;
+
+    (void)signal_number;
+    for (size_t i = 0; i < sizeof bench_children / sizeof bench_children[0]; i++) {
+        siginfo_t child = {0};
+
+        /* Left for bench_join() to wait for. */
+        if (bench_children[i] != 0 &&
+            waitid(P_PID, (id_t)bench_children[i], &child, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+            child.si_pid != 0 && (child.si_code != CLD_EXITED || child.si_status != 0))
+            _exit(1);
+    }
+    errno = saved;
+}
+
+pid_t bench_fork(void)
+{
+    struct sigaction action = {.sa_handler = bench_on_child, .sa_flags = SA_RESTART};
+    pid_t parent = getpid();
+    size_t place = 0;
+    pid_t child;
+
+    while (bench_children[place] != 0)
+        if (++place == sizeof bench_children / sizeof bench_children[0])
+            bench_die("too many children");
+    if (sigaction(SIGCHLD, &action, NULL) != 0)
+        bench_die("sigaction: %s", strerror(errno));
+    child = fork();
+    if (child < 0)
+        bench_die("fork: %s", strerror(errno));
+    if (child > 0) {
+        bench_children[place] = child;
+        raise(SIGCHLD); /* it may have ended before it had a place */
+        return child;
+    }
+    signal(SIGCHLD, SIG_DFL);
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
+        _exit(1);
+    return 0;
+}
+
+void bench_join(pid_t child)
+{
+    int status = 0;
+
+    while (waitpid(child, &status, 0) != child)
+        if (errno != EINTR)
+            bench_die("waitpid: %s", strerror(errno));
+    for (size_t i = 0; i < sizeof bench_children / sizeof bench_children[0]; i++)
+        if (bench_children[i] == child)
+            bench_children[i] = 0;
+    if (status != 0)
+        bench_die("a child ended with status %#x", (unsigned)status);
 }
 
 static _Noreturn void bench_read_for_ever(int screen)

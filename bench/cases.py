@@ -52,20 +52,30 @@ class Target:
     relation: str
     limit: float
     peer: str = ""
+    unit: str = ""  # of a case that has several
 
     def __str__(self):
+        unit = "%s: " % self.unit if self.unit else ""
         times = " x %s" % self.peer if self.peer else ""
-        return "%s %s %g%s" % (self.subject, self.relation, self.limit, times)
+        return "%s%s %s %g%s" % (unit, self.subject, self.relation, self.limit, times)
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
     name: str
-    unit: str
+    unit: str  # or several: "ns uncontended, ns contended"
     what: str
-    subjects: dict  # name: function of a Place that returns the command to measure
+    subjects: dict  # name: function of a Place that returns the command to measure, or several
     targets: tuple
     runs: int  # rounds, unless --runs says otherwise
+    fewer: dict = dataclasses.field(default_factory=dict)  # name: its units, where it lacks some
+
+    @property
+    def units(self):
+        return self.unit.split(", ")
+
+    def units_of(self, subject):
+        return self.fewer.get(subject, self.units)
 
 
 def tool(name):
@@ -102,6 +112,11 @@ def program(name, *arguments, package=None):
     return lambda place: [place.program(name, package), *arguments]
 
 
+def both(*commands):
+    """A subject whose figures come from several programs."""
+    return lambda place: [command(place) for command in commands]
+
+
 def python(script, *arguments, module=None):
     def command(place):
         if module is not None:
@@ -130,6 +145,80 @@ def map_subjects(case, *names):
 
 def even_subjects(case):
     return map_subjects(case, "many-thread", "many-process", "openmp-dynamic1", "tbb-auto", "glib")
+
+
+# ---- between two processes, and among several ----
+
+
+def openmpi(case):
+    def command(place):
+        program_path = place.program("queue_mpi", "libopenmpi-dev")
+        mpirun = [tool("mpirun"), "--allow-run-as-root", "--bind-to", "none", "--host",
+                  "localhost:2", "-n", "2"]
+        try:
+            run = subprocess.run([*mpirun, "true"], capture_output=True, stdin=subprocess.DEVNULL,
+                                 timeout=20, check=False)
+        except subprocess.TimeoutExpired:
+            raise Absent("mpirun hangs here") from None
+        if run.returncode != 0:
+            raise Absent("mpirun fails here, or is not Open MPI's")
+        return [*mpirun, program_path, case, "openmpi"]
+
+    return command
+
+
+def posix_mq(case):
+    def command(place):
+        if not os.path.exists("/proc/sys/fs/mqueue"):
+            raise Absent("this kernel has no POSIX message queues")
+        return [place.program("queue_kernel"), case, "posix-mq"]
+
+    return command
+
+
+def queue_subjects(case, *names):
+    made_by = {
+        "many-queue": ("queue_many", None),
+        "many-pipe": ("pipe", None),
+        "spsc-limit": ("queue_spsc_limit", None),
+        "pipe2": ("queue_kernel", None),
+        "socketpair": ("queue_kernel", None),
+        "boost-mq": ("queue_boost", "libboost-dev"),
+        "nng-ipc": ("queue_nng", "libnng-dev"),
+        "many-thread": ("queue_many", None),
+        "many-process": ("queue_many", None),
+        "glib-async-queue": ("queue_glib", "libglib2.0-dev"),
+    }
+    subjects = {}
+    for name in names:
+        if name == "openmpi":
+            subjects[name] = openmpi(case)
+        elif name == "posix-mq":
+            subjects[name] = posix_mq(case)
+        elif name == "python-queue":
+            subjects[name] = python("python_queue.py", case)
+        else:
+            file, package = made_by[name]
+            subjects[name] = program(file, case, name, package=package)
+    return subjects
+
+
+def queue_case(name, what, rate, *more):
+    """Two processes; more: peers that can pass messages of this length."""
+    return Case(
+        name, "%s, us p50, us p99" % rate, what,
+        queue_subjects(name, "many-queue", "many-pipe", "spsc-limit", "pipe2", "socketpair",
+                       "boost-mq", *more, "nng-ipc", "python-queue", "openmpi"),
+        (
+            Target("many-queue", ">=", 0.7, "spsc-limit", rate),
+            Target("many-queue", "<=", 1.5, "spsc-limit", "us p50"),
+            Target("many-pipe", ">=", 0.9, "spsc-limit", rate),
+            Target("many-pipe", "<=", 1.2, "spsc-limit", "us p50"),
+        ), 9)
+
+
+def lock(name, file="lock_posix"):
+    return both(program(file, name, "uncontended"), program(file, name, "contended"))
 
 
 # ---- commands that run JOBS jobs; each job gets its number as argument ----
@@ -226,6 +315,53 @@ CASES = [
             Target("many-thread", "<=", 1.2, "raw-pthread"),
         ), 15),
     Case(
+        "map.bigparent", "us",
+        "4 items by 4 processes of their own, from a parent that has touched 1 GiB",
+        {
+            "many": program("bigparent_many", "many-forkserver"),
+            "many-spawn": program("bigparent_many", "many-spawn"),
+            "raw-fork-wait": program("bigparent_raw", "raw-fork-wait"),
+            "posix_spawn": program("bigparent_raw", "posix-spawn"),
+        },
+        (Target("many", "<=", 1500),), 9),
+    queue_case("queue.64", "messages of 64 bytes between two processes: one way, there and back",
+               "msgs/s", "posix-mq"),
+    queue_case("queue.4k", "messages of 4 KiB between two processes: one way, there and back",
+               "msgs/s", "posix-mq"),
+    queue_case("queue.1m", "messages of 1 MiB between two processes: one way, there and back",
+               "GB/s"),
+    Case(
+        "queue.mpmc", "msgs/s", "messages of 64 bytes, 4 producers and 4 consumers of one queue",
+        queue_subjects("queue.mpmc", "many-thread", "many-process", "glib-async-queue",
+                       "python-queue"),
+        (Target("many-thread", ">=", 3e6), Target("many-process", ">=", 3e6)), 9),
+    Case(
+        "lock", "ns uncontended, ns contended", "acquire and release; two processes contending",
+        {
+            "many": lock("many", "lock_many"),
+            "pthread": program("lock_posix", "pthread", "uncontended"),
+            "pshared": lock("pshared"),
+            "robust": lock("robust"),
+            "sem": lock("sem"),
+            "python-mp-lock": both(python("lock_python.py", "python-mp-lock", "uncontended"),
+                                   python("lock_python.py", "python-mp-lock", "contended")),
+        },
+        (
+            Target("many", "<=", 1.1, "robust", "ns uncontended"),
+            Target("many", "<=", 1, "robust", "ns contended"),
+        ), 15, {"pthread": ["ns uncontended"]}),
+    Case(
+        "spawn", "us", "start a process that returns at once, and wait for it",
+        {
+            "many": program("spawn_many", "many"),
+            "many-forkserver": program("spawn_many", "many-forkserver"),
+            "many-spawn": program("spawn_many", "many-spawn"),
+            "raw-fork-wait": program("spawn_raw", "raw-fork-wait"),
+            "posix_spawn": program("spawn_raw", "posix-spawn"),
+            "python-process": python("python_process.py"),
+        },
+        (Target("many", "<=", 1.2, "raw-fork-wait"),), 15),
+    Case(
         "bar.update", "ns", "many_bar_add(bar, 1), the bar drawn on a terminal",
         {
             "many-static": program("bar_update_static", "1"),
@@ -267,12 +403,15 @@ CASES = [
 
 
 def check():
-    """A target that names no subject would never be judged."""
+    """A target that names no subject, or a unit that it lacks, would never be judged."""
     for case in CASES:
         for target in case.targets:
+            unit = target.unit or case.unit
             for name in filter(None, (target.subject, target.peer)):
                 if name not in case.subjects:
                     sys.exit("bench/cases.py: %s: no subject %s" % (case.name, name))
+                if unit not in case.units_of(name):
+                    sys.exit("bench/cases.py: %s: %s has no %s" % (case.name, name, unit))
 
 
 check()

@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: MIT
 """Measures many and its peers in turn: see script/bench --help.
 
-Each figure comes from a process of its own. A round runs every subject of the case once, in an
+Each subject's figures come from processes of their own. A round runs every subject of the case once, in an
 order that changes from round to round, so that what disturbs the machine for a while falls on all
 of them; ratios are made within a round.
 """
 
 import argparse
 import json
+import math
 import os
 import platform
 import random
@@ -22,7 +23,7 @@ sys.dont_write_bytecode = True
 import cases  # noqa: E402
 import judge  # noqa: E402
 
-LIMIT_S = 120  # for one figure; the slowest takes some seconds
+LIMIT_S = 120  # for one program; the slowest takes some seconds
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -50,8 +51,8 @@ def warn_if_busy():
               file=sys.stderr)
 
 
-def measure(command, unit):
-    """One figure, from a fresh process that leads a group of its own."""
+def run_program(command):
+    """What it prints, from a fresh process that leads a group of its own."""
     try:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True, start_new_session=True)
@@ -68,32 +69,52 @@ def measure(command, unit):
     if process.returncode != 0:
         said = errors.strip().split("\n")[-1]
         raise Broken("exit status %d: %s" % (process.returncode, said))
-    value, _, given = output.strip().partition(" ")
-    if given != unit:
-        raise Broken("printed %r, not a figure in %s" % (output, unit))
-    try:
-        return float(value)
-    except ValueError:
-        raise Broken("printed %r, not a figure" % output) from None
+    return output
+
+
+def figures_of(output):
+    """{unit: figure} of a line each."""
+    figures = {}
+    for line in output.splitlines():
+        value, _, unit = line.strip().partition(" ")
+        try:
+            value = float(value)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value) or unit in figures:
+            raise Broken("printed %r, not a figure for each unit" % output)
+        figures[unit] = value
+    return figures
+
+
+def measure(commands, units):
+    """{unit: figure} of one subject in one round: all units, and no other."""
+    output = "".join(run_program(command) for command in commands)
+    figures = figures_of(output)
+    if set(figures) != set(units):
+        raise Broken("printed %r, not a figure in %s" % (output, ", ".join(units)))
+    return figures
 
 
 def prepare(case, place, wanted):
-    """Commands of the subjects that can run, and words on those that cannot."""
+    """Commands of the subjects that can run, a list for each; and words on those that cannot."""
     commands = {}
     absent = {}
     for name, command in case.subjects.items():
         if wanted and name not in wanted:
             continue
         try:
-            commands[name] = command(place)
+            made = command(place)
+            commands[name] = [made] if isinstance(made[0], str) else made
         except cases.Absent as reason:
             absent[name] = str(reason)
     return commands, absent
 
 
 def run_case(case, commands, runs):
-    """({subject: figure of each round}, {broken subject: why})."""
-    figures = {name: [] for name in commands}
+    """({unit: {subject: figure of each round}}, {broken subject: why})."""
+    figures = {unit: {name: [] for name in commands if unit in case.units_of(name)}
+               for unit in case.units}
     broken = {}
     order = random.Random(case.name)  # the same orders in each run
     for _ in range(runs):
@@ -101,10 +122,14 @@ def run_case(case, commands, runs):
         order.shuffle(names)
         for name in names:
             try:
-                figures[name].append(measure(commands[name], case.unit))
+                measured = measure(commands[name], case.units_of(name))
             except Broken as reason:
                 broken[name] = str(reason)
-                del figures[name]
+                for of_unit in figures.values():
+                    of_unit.pop(name, None)
+                continue
+            for unit, value in measured.items():
+                figures[unit][name].append(value)
     return figures, broken
 
 
@@ -118,19 +143,22 @@ def shown(value):
 
 
 def print_json(case, figures, where):
-    for name, values in figures.items():
-        print(json.dumps({
-            "case": case.name, "subject": name, "unit": case.unit,
-            "median": rounded(statistics.median(values)), "min": rounded(min(values)),
-            "max": rounded(max(values)), "runs": len(values), "machine": where}), flush=True)
+    for unit, of_unit in figures.items():
+        for name, values in of_unit.items():
+            print(json.dumps({
+                "case": case.name, "subject": name, "unit": unit,
+                "median": rounded(statistics.median(values)), "min": rounded(min(values)),
+                "max": rounded(max(values)), "runs": len(values), "machine": where}), flush=True)
 
 
 def print_table(case, figures):
     print("%s: %s" % (case.name, case.what))
-    print("  %-20s %10s %10s %10s %5s" % (case.unit, "median", "min", "max", "runs"))
-    for name, values in figures.items():
-        print("  %-20s %10s %10s %10s %5d" % (name, shown(statistics.median(values)),
-                                              shown(min(values)), shown(max(values)), len(values)))
+    for unit, of_unit in figures.items():
+        print("  %-20s %10s %10s %10s %5s" % (unit, "median", "min", "max", "runs"))
+        for name, values in of_unit.items():
+            print("  %-20s %10s %10s %10s %5d" % (
+                name, shown(statistics.median(values)), shown(min(values)), shown(max(values)),
+                len(values)))
 
 
 def print_notes(case, figures, absent, broken, file):
@@ -140,13 +168,14 @@ def print_notes(case, figures, absent, broken, file):
     for name, reason in broken.items():
         print("  BROKEN  %s: %s" % (name, reason), file=file)
     for target in case.targets:
+        of_unit = figures[target.unit or case.units[0]]
         needed = [name for name in (target.subject, target.peer) if name]
-        if any(name not in figures for name in needed):
-            if not set(needed).isdisjoint(figures) or set(needed) & (set(absent) | set(broken)):
+        if any(name not in of_unit for name in needed):
+            if not set(needed).isdisjoint(of_unit) or set(needed) & (set(absent) | set(broken)):
                 print("  target  %s: not judged" % target, file=file)
             continue
-        verdict = judge.judge(target, figures[target.subject],
-                              figures[target.peer] if target.peer else None)
+        verdict = judge.judge(target, of_unit[target.subject],
+                              of_unit[target.peer] if target.peer else None)
         limits = "[%s, %s]" % tuple(map(shown, verdict.interval)) if verdict.interval else "[-]"
         print("  target  %s: %s %s %s" % (target, shown(verdict.median), limits, verdict.words),
               file=file)
@@ -185,7 +214,7 @@ def main():
     options = arguments()
     if options.list:
         for case in options.cases:
-            print("%s (%s): %s" % (case.name, case.unit, ", ".join(case.subjects)))
+            print("%s (%s): %s" % (case.name, ", ".join(case.units), ", ".join(case.subjects)))
         return 0
     # Debian's own Python is the one that Debian's packages are for.
     python = "/usr/bin/python3" if os.access("/usr/bin/python3", os.X_OK) else sys.executable

@@ -73,7 +73,7 @@ class Driver(unittest.TestCase):
         return subprocess.run(
             [sys.executable, os.path.join(BENCH, "run.py"), "--programs", self.folder.name,
              "--command", os.path.join(self.folder.name, "many"), "--runs", "9", *arguments],
-            capture_output=True, text=True, timeout=50, check=False)
+            capture_output=True, text=True, timeout=250, check=False)
 
     def start(self, *arguments):
         return self.run_driver("--subject", "many-process", "--subject", "raw-fork-wait",
@@ -133,6 +133,56 @@ class Driver(unittest.TestCase):
         run = self.run_driver("--subject", "many-thread", "--subject", "glib", "map.1us")
         self.assertEqual(run.returncode, 0, run.stderr)
         self.assertIn("skipped glib: not built: it needs libglib2.0-dev", run.stdout)
+
+    def test_case_of_several_units_has_a_row_and_a_verdict_for_each(self):
+        """queue.64: one program prints all of them."""
+        self.program("queue_many", "echo '8 msgs/s'\necho '3 us p50'\necho '5 us p99'\n")
+        self.program("queue_spsc_limit", "echo '5 us p99'\necho '1 us p50'\necho '10 msgs/s'\n")
+        subjects = ("--subject", "many-queue", "--subject", "spsc-limit", "queue.64")
+        run = self.run_driver(*subjects, "--json")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        lines = [json.loads(line) for line in run.stdout.splitlines()]
+        self.assertEqual([(line["unit"], line["subject"], line["median"]) for line in lines], [
+            ("msgs/s", "many-queue", 8), ("msgs/s", "spsc-limit", 10),
+            ("us p50", "many-queue", 3), ("us p50", "spsc-limit", 1),
+            ("us p99", "many-queue", 5), ("us p99", "spsc-limit", 5)])
+        self.assertIn("target  msgs/s: many-queue >= 0.7 x spsc-limit: 0.8 [0.8, 0.8] holds",
+                      run.stderr)
+        self.assertIn("target  us p50: many-queue <= 1.5 x spsc-limit: 3 [3, 3] MISSED", run.stderr)
+        table = self.run_driver(*subjects).stdout
+        for row in (r"msgs/s +median +min +max +runs\n +many-queue +8 ",
+                    r"us p50 +median +min +max +runs\n +many-queue +3 ",
+                    r"us p99 +median +min +max +runs\n +many-queue +5 "):
+            self.assertRegex(table, row)
+
+    def test_subject_that_prints_other_units_than_its_case_has_is_broken(self):
+        self.program("queue_spsc_limit", "echo '9 msgs/s'\necho '1 us p50'\necho '5 us p99'\n")
+        for text in ("echo '9 msgs/s'\necho '1 us p50'\n",
+                     "echo '9 msgs/s'\necho '1 us p50'\necho '5 us p99'\necho '5 us'\n",
+                     "echo '9 msgs/s'\necho '1 us p50'\necho '5 us p99'\necho '5 us p99'\n",
+                     "echo '9 msgs/s'\necho 'nan us p50'\necho '5 us p99'\n"):
+            with self.subTest(text):
+                self.program("queue_many", text)
+                run = self.run_driver("--json", "--runs", "1", "--subject", "many-queue",
+                                      "--subject", "spsc-limit", "queue.64")
+                self.assertEqual(run.returncode, 1)
+                self.assertRegex(run.stderr, "BROKEN  many-queue: .*not a figure")
+                lines = [json.loads(line) for line in run.stdout.splitlines()]
+                self.assertEqual([line["subject"] for line in lines], ["spsc-limit"] * 3)
+
+    def test_units_may_come_from_programs_of_their_own_and_a_peer_may_lack_some(self):
+        """lock: uncontended and contended are two calls; a private mutex has the first alone."""
+        text = "case $2 in contended) echo '60 ns contended' ;; *) echo '20 ns uncontended' ;; esac\n"
+        self.program("lock_many", text)
+        self.program("lock_posix", text)
+        run = self.run_driver("--json", "--subject", "many", "--subject", "robust", "--subject",
+                              "pthread", "lock")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        lines = [json.loads(line) for line in run.stdout.splitlines()]
+        self.assertEqual([(line["unit"], line["subject"]) for line in lines], [
+            ("ns uncontended", "many"), ("ns uncontended", "pthread"),
+            ("ns uncontended", "robust"), ("ns contended", "many"), ("ns contended", "robust")])
+        self.assertEqual(run.stderr.count("holds"), 2)
 
     def test_unknown_case_or_subject_is_a_wrong_usage(self):
         self.assertEqual(self.run_driver("map.strat").returncode, 2)
