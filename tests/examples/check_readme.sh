@@ -35,15 +35,19 @@ sanitize=$(cached MANY_SANITIZE)
 compile=("${compiler:-${CC:-cc}}" -std=c11 -O2 -Wall -Wextra -Wpedantic -Werror
     ${sanitize:+"-fsanitize=$sanitize"} "-I$source/include")
 
-# The C of the README is a whole program.
+# The C of the README is whole programs, and these are what they print.
+expected=(998001 "$(seq 0 9)")
 blocks c "$source/README.md" "$folder/readme.c"
-mv "$folder/readme.c.1" "$folder/readme.c" || fail "README.md shows no C"
-if "${compile[@]}" -o "$folder/readme" "$folder/readme.c" "$build/libmany.a" -pthread; then
-    out=$(timeout 250 "$folder/readme" 2>/dev/null </dev/null) || fail "the C of README.md fails"
-    [ "$out" = 998001 ] || fail "the C of README.md prints: $out"
-else
-    fail "the C of README.md does not compile"
-fi
+for number in 1 2; do
+    mv "$folder/readme.c.$number" "$folder/readme.c" || fail "README.md shows $((number - 1)) programs in C"
+    if "${compile[@]}" -o "$folder/readme" "$folder/readme.c" "$build/libmany.a" -pthread; then
+        out=$(timeout 250 "$folder/readme" 2>/dev/null </dev/null) ||
+            fail "program $number of README.md fails"
+        [ "$out" = "${expected[number - 1]}" ] || fail "program $number of README.md prints: $out"
+    else
+        fail "program $number of README.md does not compile"
+    fi
+done
 
 # The C of docs/ is functions, which need a few headers.
 while IFS= read -r page; do
