@@ -18,12 +18,13 @@ TEST(a_code_has_one_name_whatever_its_sign)
     CHECK_STRING(many_error_name(-MANY_EDIED), "MANY_EDIED");
     CHECK_STRING(many_error_name(-MANY_ETASK), "MANY_ETASK");
     CHECK_STRING(many_error_name(-MANY_EFORKED), "MANY_EFORKED");
+    CHECK_STRING(many_error_name(-MANY_EBROKEN), "MANY_EBROKEN");
     CHECK_STRING(many_error_name(0), "0");
 }
 
 TEST(what_is_no_code_is_unknown_and_does_not_crash)
 {
-    const int none[] = {1 << 20, -(1 << 20), INT_MAX, INT_MIN, MANY_EFORKED + 1};
+    const int none[] = {1 << 20, -(1 << 20), INT_MAX, INT_MIN, MANY_EBROKEN + 1};
 
     for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
         CHECK_STRING(many_error_name(none[i]), "unknown");
@@ -34,8 +35,9 @@ TEST(what_is_no_code_is_unknown_and_does_not_crash)
 TEST(every_code_of_the_headers_has_a_name_and_words)
 {
     /* All codes that a comment in include/many/ promises. */
-    const int codes[] = {EINVAL,    E2BIG,    ENOMEM,    EAGAIN,     EMFILE,     ENFILE,
-                         ETIMEDOUT, EALREADY, ECANCELED, MANY_EDIED, MANY_ETASK, MANY_EFORKED};
+    const int codes[] = {EINVAL,     E2BIG,        ENOMEM,      EAGAIN,    EMFILE,
+                         ENFILE,     ETIMEDOUT,    EALREADY,    ECANCELED, MANY_EDIED,
+                         MANY_ETASK, MANY_EFORKED, MANY_EBROKEN};
 
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         CHECK(strcmp(many_error_name(-codes[i]), "unknown") != 0);
@@ -46,7 +48,7 @@ TEST(every_code_of_the_headers_has_a_name_and_words)
 
 TEST(codes_of_our_own_lie_beyond_those_of_the_kernel)
 {
-    CHECK(MANY_EDIED > 4095 && MANY_ETASK > 4095 && MANY_EFORKED > 4095);
+    CHECK(MANY_EDIED > 4095 && MANY_ETASK > 4095 && MANY_EFORKED > 4095 && MANY_EBROKEN > 4095);
 }
 
 TEST(fail_returns_its_code_and_keeps_the_words)
