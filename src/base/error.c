@@ -41,6 +41,7 @@
     X(EILSEQ, "not a valid character")                                                             \
     X(EPROTO, "protocol error")                                                                    \
     X(ENOTSOCK, "not a socket")                                                                    \
+    X(EADDRNOTAVAIL, "address not available")                                                      \
     X(EADDRINUSE, "address in use")                                                                \
     X(ENETUNREACH, "network unreachable")                                                          \
     X(ECONNRESET, "connection reset")                                                              \

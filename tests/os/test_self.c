@@ -146,7 +146,7 @@ static void be_first_of_a_namespace(self_found *found)
 
 static void open_namespace(void *argument)
 {
-    int status;
+    int status = 0;
     pid_t child;
 
     if (unshare(CLONE_NEWPID) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWPID) < 0)
