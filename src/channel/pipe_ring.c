@@ -14,7 +14,9 @@
  *            until the ring was told to be polled (many_ring_polled_): it is the bell of all
  *            messages that were there at that instant. Those that come later to an empty ring are
  *            announced by a byte from the sender, under the put-lock and before the message can be
- *            seen. So whoever finds nothing in a polled ring may take the byte of the beginning.
+ *            seen. So whoever is told, when the ring begins to be polled, that nothing is announced,
+ *            may take the byte of the beginning. (That the ring is empty is not enough: the last
+ *            message may have gone without a hush, and a sender that finds it announced is silent.)
  *            Bells are taken away by the ring's hush alone, under both locks and with nothing
  *            there; so no sender is between its byte and its message. The byte of the beginning is
  *            marked, and taken under bell_lock, which hush takes too: what looked like that byte
@@ -150,8 +152,7 @@ static void pipe_forget(many_pipe_ring_ *end)
     }
 }
 
-/* Were some recorded, and are all of them dead? */
-static int pipe_is_bereft(const pipe_shared_end *other)
+static int pipe_looks_bereft(const pipe_shared_end *other)
 {
     int dead = 0;
 
@@ -167,6 +168,13 @@ static int pipe_is_bereft(const pipe_shared_end *other)
         dead = 1;
     }
     return dead;
+}
+
+/* Were some recorded, and are all of them dead? Whoever died while we looked may have recorded a
+ * successor before, in a place that had been looked at: a second look sees it. */
+static int pipe_is_bereft(const pipe_shared_end *other)
+{
+    return pipe_looks_bereft(other) && pipe_looks_bereft(other);
 }
 
 /* Has nobody the other end any more? Also the watch of our waits. 0 or -EPIPE. */
@@ -274,9 +282,9 @@ int many_pipe_ring_descriptor_(many_pipe_ring_ *end)
     do
         code = many_ring_polled_(ring);
     while (code == -EINTR);
-    /* Empty now, so what was there when it began to be polled is gone; what came since has a bell
-     * of its own. Not told in time (who holds a lock is stopped): it is readable too long. */
-    if (code == 0 && many_ring_empty_(ring))
+    /* Nothing was announced, so what comes has a bell of its own. Not told in time (who holds a
+     * lock is stopped): it is readable too long. */
+    if (code == 1)
         pipe_take_first(end);
     return end->line;
 }

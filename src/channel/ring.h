@@ -160,7 +160,8 @@ int many_ring_is_shut_(const many_ring_ *ring);
  * From now on the ring calls announce when it gets its first message (and now, if it has one or
  * is shut), under the lock that puts hold, before anybody can see the message: who is killed in
  * between has announced too much, never too little. hush is called under both locks when nothing
- * is there, and never after the ring was shut. 0 or -ETIMEDOUT, -EINTR. Blocks for moments.
+ * is there, and never after the ring was shut. 0; 1: nothing is announced, so whatever comes from
+ * now on will be; or -ETIMEDOUT. Blocks for moments.
  */
 int many_ring_polled_(many_ring_ *ring);
 

@@ -346,6 +346,7 @@ int many_ring_polled_(many_ring_ *ring)
 {
     struct many_ring_shared_ *shared = ring->shared;
     int code = area_insist(shared, &shared->put_lock);
+    int silent;
 
     if (code < 0)
         return code;
@@ -355,6 +356,8 @@ int many_ring_polled_(many_ring_ *ring)
         ring->announce(ring->argument);
         atomic_store_explicit(&shared->announced, RING_ANNOUNCED, memory_order_relaxed);
     }
+    silent = atomic_load_explicit(&shared->announced, memory_order_relaxed) != RING_ANNOUNCED;
     (void)many_lock_give_(&shared->put_lock);
-    return 0;
+    MANY_FAULT_POINT("ring.polled.told");
+    return silent;
 }

@@ -55,6 +55,17 @@ static MANY_APART_ int ring_make_room(many_ring_ *ring, uint64_t word, uint64_t 
     if (bytes > RING_LENGTH_MASK || need > shared->reserve)
         return -ENOMEM;
     *seen = ring_see_head(shared);
+    /* No message, and yet not empty: a writer was killed while it rewound. Getters that wait for
+     * the bell would not come to go on over it. */
+    if (RING_POSITION(word) != ring_seen_head(shared) &&
+        atomic_load_explicit(&shared->tail.totals[word & 1].messages, memory_order_relaxed) ==
+            shared->seen_messages &&
+        many_ring_try_(shared, &shared->get_lock) == 0) {
+        many_ring_drop_(shared);
+        MANY_FAULT_POINT("ring.put.stepped");
+        (void)many_lock_give_(&shared->get_lock);
+        *seen = ring_see_head(shared);
+    }
     if (!ring_allows(shared, &shared->tail.totals[word & 1], bytes))
         return -EAGAIN;
     if (ring_has_room(shared, word, need))

@@ -106,6 +106,9 @@ static inline void ring_move(ring_mark *mark, _Atomic uint64_t *own, uint64_t wo
     const ring_total *old = &mark->totals[word & 1];
     ring_total *new = &mark->totals[(word & 1) ^ 1];
 
+    /* Who reads without a lock, and sees one of the new totals, sees the mark of the move before, too, and
+     * so looks again. */
+    atomic_thread_fence(memory_order_release);
     atomic_store_explicit(&new->messages,
                           atomic_load_explicit(&old->messages, memory_order_relaxed) + messages,
                           memory_order_relaxed);

@@ -11,6 +11,7 @@
 #include <many.h>
 
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -414,4 +415,69 @@ TEST(grower_of_a_segment_killed_at_each_point)
         many_segment_close(segment);
         CHECK(point < 1000);
     }
+}
+
+/* ---- the bell ---- */
+
+typedef struct late_sender {
+    many_pipe *receiver, *sender;
+    pthread_t thread;
+    _Atomic int stands; /* it holds the put-lock, and has not looked for the bell yet */
+    _Atomic int go_on;
+} late_sender;
+
+static late_sender *late;
+static _Thread_local int late_is_sender;
+
+static int late_hook(const char *point)
+{
+    if (late_is_sender && strcmp(point, "ring.put.locked") == 0) {
+        late->stands = 1;
+        UNTIL(late->go_on);
+    }
+    return 0;
+}
+
+static void *late_send(void *argument)
+{
+    (void)argument;
+    late_is_sender = 1;
+    CHECK_CODE(many_pipe_send(late->sender, "late", 4, 30), 0);
+    return NULL;
+}
+
+/* The descriptor is asked for while a message is there; before it is handed out, another thread
+ * receives that message, and a sender is about to put the next. */
+static int late_told_hook(const char *point)
+{
+    char got[8];
+
+    if (late_is_sender || strcmp(point, "ring.polled.told") != 0)
+        return late_hook(point);
+    CHECK_EQUAL(pthread_create(&late->thread, NULL, late_send, NULL), 0);
+    UNTIL(late->stands);
+    CHECK_EQUAL(many_pipe_receive(late->receiver, got, sizeof got, 0), 5);
+    return 0;
+}
+
+TEST(a_message_that_comes_while_the_descriptor_is_asked_for_has_a_bell)
+{
+    late_sender here = {0};
+    struct pollfd bell = {.events = POLLIN};
+    char got[8];
+
+    late = &here;
+    CHECK_CODE(many_pipe_open(&here.receiver, &here.sender), 0);
+    CHECK_CODE(many_pipe_send(here.sender, "early", 5, 0), 0);
+    many_fault_hook_ = late_told_hook;
+    bell.fd = many_pipe_descriptor(here.receiver);
+    many_fault_hook_ = late_hook;
+    here.go_on = 1;
+    pthread_join(here.thread, NULL);
+    many_fault_hook_ = NULL;
+    CHECK_EQUAL(poll(&bell, 1, 0), 1);
+    CHECK_EQUAL(many_pipe_receive(here.receiver, got, sizeof got, 0), 4);
+    CHECK_EQUAL(poll(&bell, 1, 0), 0);
+    many_pipe_close(here.receiver);
+    many_pipe_close(here.sender);
 }

@@ -303,6 +303,44 @@ TEST(a_death_while_the_memory_goes_back_costs_the_others_nothing)
     points_calm_dies_at("ring.calm.sized");
 }
 
+/* ---- the ring begins anew ---- */
+
+enum { POINTS_LONG = 200000 };
+
+static void points_rewind(void *argument)
+{
+    static char message[POINTS_LONG];
+
+    points_point = argument;
+    (void)many_queue_put(points_all->queue, message, sizeof message, 0);
+}
+
+TEST(a_death_while_a_small_ring_begins_anew_leaves_room_for_a_message)
+{
+    static const char *const points[] = {"ring.rewind.begun", "ring.put.stepped"};
+    static char message[POINTS_LONG], got[POINTS_LONG];
+
+    points_all = test_shared(sizeof *points_all);
+    points_at = 1;
+    CHECK_CODE(many_queue_open(&points_all->queue, .capacity = 1, .message_max = POINTS_LONG), 0);
+    /* Not so near to the beginning that it is not worth it. */
+    for (int k = 0; k < 2; k++) {
+        CHECK_CODE(many_queue_put(points_all->queue, message, 50000, 0), 0);
+        CHECK_EQUAL(many_queue_get(points_all->queue, got, sizeof got, 0), 50000);
+    }
+    many_fault_hook_ = points_hook;
+    for (size_t k = 0; k < 2; k++) {
+        points_all->arrivals = 0;
+        CHECK_EQUAL(test_in_child(points_rewind, (void *)(uintptr_t)points[k]), SIGKILL);
+    }
+    many_fault_hook_ = NULL;
+    memset(message, 'm', sizeof message);
+    CHECK_CODE(many_queue_put(points_all->queue, message, sizeof message, 0), 0);
+    CHECK_EQUAL(many_queue_get(points_all->queue, got, sizeof got, 0), sizeof got);
+    CHECK_BYTES(got, message, sizeof got);
+    many_queue_close(points_all->queue);
+}
+
 /* ---- signals ---- */
 
 static void points_noted(int signal)
