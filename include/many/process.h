@@ -331,7 +331,7 @@ MANY_API many_inherit many_inherited(size_t index);
  * In a process that was spawned it runs the function and exits; in all others it returns at once. The
  * fork server too is small from the start with it, whatever the size of the program by then. It keeps
  * argv[0], which has to stay. A command line that only looks like that of a spawned process is not
- * touched.
+ * touched. In a set-user-ID program, whose caller is not trusted, it does nothing: MANY_SPAWN is -EINVAL.
  *
  * blocks    in a spawned process: does not return
  * threads   the main thread, first of all
@@ -345,9 +345,9 @@ MANY_API void many_main(int argc, char **argv);
  * many_forkserver_start - start the fork server now, and not at the first use
  *
  * It ends with this process, and is a child of it: a wait(2) for all children waits for it, too. What it
- * makes has its working directory, umask, environment and limits, which are those of its own start; the
- * mask of signals is that of the thread that calls many_process_start(). Of descriptors these processes
- * have 0, 1 and 2 and what they inherit, and so have those that are spawned.
+ * makes has its user, working directory, umask, environment and limits, which are those of its own start
+ * (so give up rights before that); the mask of signals is that of the starting thread. Of descriptors these
+ * processes have 0, 1 and 2 and what they inherit, and so have those that are spawned.
  *
  * returns   0; also when it runs already
  *           -EAGAIN, -ENOMEM, -EMFILE, -ENFILE  as many_process_start()
@@ -356,9 +356,9 @@ MANY_API void many_main(int argc, char **argv);
  * threads   any; best before there are several, while the program is small
  * fork      a child has its own
  * signals   not from a signal handler
- * death     a server that was killed is replaced at the next start. The daemons that it made die with
- *           it; others live on, and how they end is unknown. Daemons by MANY_FORK and MANY_SPAWN live
- *           on, too, and are kept by the next server.
+ * death     a server that was stopped is told to go on after a second, one that was killed is replaced
+ *           at the next start. The daemons that it made die with it; others live on, and how they end
+ *           is unknown. Daemons by MANY_FORK and MANY_SPAWN live on, and are kept by the next server.
  * source    Python multiprocessing.forkserver.ensure_running
  */
 MANY_API int many_forkserver_start(void);

@@ -24,11 +24,15 @@ typedef struct many_module_ {
     uint8_t id[MANY_MODULE_ID_BYTES_]; /* zero behind id_bytes */
 } many_module_;
 
-/* The module whose code lies at this address. 0; -ENOENT: no file's code lies there. */
+/* The module whose code lies at this address. 0; -ENOENT: no file's code lies there. For code of the program
+ * the loader is not asked, and so no lock taken. */
 int many_module_at_(uintptr_t address, many_module_ *module);
 
 /* All of them, in the loader's order; freed by free(). NULL: no memory. */
 many_module_ *many_module_list_(size_t *count);
+
+/* The same, of the program alone, where its headers tell where it lies: takes no lock of the loader's. */
+many_module_ *many_module_program_(size_t *count);
 
 /* The path by which other processes can open it. 0; -ENOENT: it has no file, or has no more. */
 int many_module_path_(const many_module_ *module, char *path, size_t room);

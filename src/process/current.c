@@ -5,7 +5,9 @@
  * Invariant  Names and numbers are written before fn runs, and never again. The descriptor of the parent
  *            is opened at the first many_process_parent(), under the lock of its handle.
  * Death      The parent is known by its descriptor, which was opened while it was still seen to be
- *            the parent, or its start time the same: its number may be another's afterwards.
+ *            the parent, or its start time the same: its number may be another's afterwards. A child of the
+ *            fork server asks whether that is still there, which leaves when its owner has ended; the start
+ *            time is that of a thread, which may have ended before its process.
  */
 #include "process/current.h"
 
@@ -32,6 +34,18 @@ typedef struct current_record {
  */
 static const many_child_plan_ *current_plan;
 static pid_t current_plan_pid;
+static pid_t current_server; /* that made this process; 0: none did */
+
+/* many_self_process_() of the first process that asked; its forks inherit it. */
+static _Atomic uint64_t current_first;
+
+int many_current_is_forked_(void)
+{
+    const uint64_t mine = many_self_process_();
+    uint64_t first = 0;
+
+    return !atomic_compare_exchange_strong(&current_first, &first, mine) && first != mine;
+}
 
 static void current_fill(many_process *process, int kind, const char *name, pid_t pid)
 {
@@ -78,6 +92,7 @@ void many_current_become_(const many_child_plan_ *plan)
 {
     current_plan = plan;
     current_plan_pid = getpid();
+    current_server = plan->method == MANY_FORKSERVER ? getppid() : 0;
 }
 
 many_process *many_process_current(void)
@@ -97,8 +112,12 @@ int many_current_orphaned_(const many_process *parent)
 static void current_seek(many_process *parent)
 {
     int fd = many_child_open_(parent->pid);
+    int served = current_server != 0 && getppid() == current_server; /* after the opening */
 
+    if (served && fd >= 0)
+        parent->child.fd = fd;
     if (many_current_orphaned_(parent)) {
+        parent->child.fd = -1;
         parent->end_ns = many_clock_ns_();
         parent->ending.exit_status = -1;
         atomic_store_explicit(&parent->ended, 1, memory_order_release);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "os/launch.h"
+#include "os/thread.h"
 #include "process/arrival.h"
 #include "process/child.h"
 #include "process/parcel.h"
@@ -51,8 +52,17 @@ static void main_close_on_exec(int fd)
         fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
+/* The system calls it "exe", by which nobody finds it in a list. */
+static void main_take_name(void)
+{
+    const char *name = many_main_name_(), *slash = strrchr(name, '/');
+
+    many_thread_call_(slash != NULL ? slash + 1 : name);
+}
+
 static _Noreturn void main_become(many_parcel_ *parcel)
 {
+    main_take_name();
     main_close_on_exec(parcel->socket);
     main_close_on_exec(parcel->line);
     if (parcel->kind == MANY_PARCEL_SERVER_)

@@ -31,6 +31,7 @@
 #include "os/stream.h"
 #include "os/thread.h"
 #include "process/children.h"
+#include "process/current.h"
 #include "process/departure.h"
 #include "process/own.h"
 #include "process/parcel.h"
@@ -187,13 +188,17 @@ static int server_exec(many_child_ *child, int hello)
     return code;
 }
 
-/* A fork of the owner as it is. What the loader has loaded is asked for before: a thread that is not in
- * the child could hold its lock. */
+/*
+ * A fork of the owner as it is. What the loader has loaded is asked for before: a thread that is not in
+ * the child could hold its lock. Where the owner is such a child itself only the program is known, and for
+ * functions of libraries each child of the server asks, and takes the risk.
+ */
 static int server_fork(many_child_ *child, int hello)
 {
     const pid_t owner = getpid();
     size_t count;
-    many_module_ *modules = many_module_list_(&count);
+    many_module_ *modules =
+        many_current_is_forked_() ? many_module_program_(&count) : many_module_list_(&count);
     int code;
 
     if (modules == NULL)

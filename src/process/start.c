@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "os/clock.h"
 #include "process/children.h"
+#include "process/current.h"
 #include "process/server.h"
 #include "process/spawn.h"
 
@@ -103,6 +104,7 @@ int many_process_start_with(const many_process_options *given)
     code = start_check_options(&options);
     if (code < 0)
         return code;
+    (void)many_current_is_forked_(); /* what this process starts, shall know that it is */
     process = start_new(&options);
     if (process == NULL)
         return many_fail(-ENOMEM, "many_process_start: no memory for a handle");

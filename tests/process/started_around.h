@@ -12,6 +12,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <link.h>
 #include <pthread.h>
 #include <sys/mman.h>
 
@@ -310,6 +311,47 @@ static int started_nest(void *argument)
     const int depth = *(int *)argument;
 
     return depth == 0 ? 33 : started_run(started_nest, depth - 1);
+}
+
+/* A thread that is in the loader, and stays there. */
+static int started_stay_in_loader(struct dl_phdr_info *info, size_t bytes, void *argument)
+{
+    _Atomic int *gate = argument;
+
+    (void)info;
+    (void)bytes;
+    atomic_store(gate, 1);
+    UNTIL(atomic_load(gate) == 2);
+    return 1;
+}
+
+static void *started_enter_loader(void *argument)
+{
+    dl_iterate_phdr(started_stay_in_loader, argument);
+    return NULL;
+}
+
+static void started_start_in_fork(void *argument)
+{
+    (void)argument;
+    CHECK_EQUAL(started_run(started_return, 12), 12);
+}
+
+TEST(a_forked_child_may_start_others_though_a_thread_of_its_parent_held_the_lock_of_the_loader)
+{
+    _Atomic int gate = 0;
+    pthread_t thread;
+    pid_t child;
+
+    if (TEST_TSAN || TEST_ASAN)
+        test_skip("the sanitizers ask the loader themselves");
+    CHECK_EQUAL(started_run(started_return, 1), 1);
+    CHECK(pthread_create(&thread, NULL, started_enter_loader, (void *)&gate) == 0);
+    UNTIL(atomic_load(&gate) == 1);
+    child = test_child_start(started_start_in_fork, NULL);
+    CHECK_EQUAL(test_child_wait(child), 0);
+    atomic_store(&gate, 2);
+    CHECK(pthread_join(thread, NULL) == 0);
 }
 
 TEST(a_started_process_may_start_others)

@@ -347,6 +347,32 @@ TEST(the_stream_of_a_registered_producer_ends_with_it)
     many_queue_close(queue);
 }
 
+static int started_produce_and_close(void *argument)
+{
+    int code = started_produce(argument);
+
+    many_queue_close(many_inherited(0).queue);
+    return code;
+}
+
+TEST(a_producer_may_close_its_queue_itself)
+{
+    many_queue *queue;
+    many_process *process;
+    int number = 1, got;
+
+    CHECK_CODE(many_queue_open(&queue), 0);
+    CHECK_CODE(
+        many_process_start(&process, started_produce_and_close, &number,
+                           .argument_bytes = sizeof number, .method = STARTED, .produces = queue,
+                           .inherits = &(const many_inherit){.queue = queue}, .inherits_count = 1),
+        0);
+    CHECK_CODE(many_queue_get(queue, &got, sizeof got, MANY_FOREVER), sizeof got);
+    CHECK_CODE(many_queue_get(queue, &got, sizeof got, MANY_FOREVER), -EPIPE);
+    CHECK_EQUAL(started_join(process), 0);
+    many_queue_close(queue);
+}
+
 TEST(a_producer_that_dies_before_it_puts_anything_ends_the_stream_too)
 {
     many_queue *queue;

@@ -105,6 +105,62 @@ TEST(a_server_that_was_killed_is_replaced_by_the_next_start)
     CHECK_CENSUS(before);
 }
 
+/* Nobody is told to go on by us. */
+TEST(a_server_that_was_stopped_is_told_to_go_on_by_who_waits_for_it)
+{
+    many_inherit inherits = started_open();
+    many_process *process;
+    pid_t server = server_pid();
+
+    CHECK(kill(server, SIGSTOP) == 0);
+    CHECK_EQUAL(started_run(started_return, 3), 3);
+    CHECK(kill(server, SIGSTOP) == 0);
+    CHECK_CODE(many_process_start(&process, case_return, case_number(4), .daemon = 1), 0);
+    CHECK_EQUAL(started_join(process), 4);
+    CHECK_CODE(many_process_start(&process, started_stay, NULL, .method = MANY_FORKSERVER,
+                                  .inherits = &inherits, .inherits_count = 1),
+               0);
+    UNTIL(atomic_load(&started_here->ready) != 0);
+    CHECK(kill(server, SIGSTOP) == 0);
+    CHECK_CODE(many_process_kill(process), 0);
+    CHECK_EQUAL(started_join(process), -SIGKILL);
+    CHECK_EQUAL(server_pid(), server);
+    started_close();
+}
+
+/* It is to be cancelled from the first; the start is no place for that. */
+static void *forkserver_start_cancelled(void *argument)
+{
+    many_process **process = argument;
+    int number = 5;
+
+    pthread_cancel(pthread_self());
+    many_process_start(process, started_return, &number, .argument_bytes = sizeof number,
+                       .method = MANY_FORKSERVER);
+    pthread_testcancel();
+    return NULL;
+}
+
+TEST(a_thread_that_is_cancelled_in_a_start_leaves_it_whole)
+{
+    test_census before;
+
+    (void)server_pid();
+    before = case_census();
+    for (int i = 0; i < 3; i++) {
+        many_process *process = NULL;
+        pthread_t thread;
+        void *result;
+
+        CHECK(pthread_create(&thread, NULL, forkserver_start_cancelled, &process) == 0);
+        CHECK(pthread_join(thread, &result) == 0);
+        CHECK(result == PTHREAD_CANCELED);
+        CHECK(process != NULL);
+        CHECK_EQUAL(started_join(process), 5);
+    }
+    CHECK_CENSUS(before);
+}
+
 TEST(what_a_killed_server_made_lives_on_and_its_end_is_seen)
 {
     many_inherit inherits = started_open();
@@ -140,6 +196,48 @@ TEST(a_daemon_dies_with_the_server_that_made_it)
     CHECK_CODE(many_process_join(process, MANY_FOREVER), 0);
     many_process_close(process);
     started_close();
+}
+
+/* ---- an owner whose main thread has ended ---- */
+
+static int forkserver_ask_for_parent(void *argument)
+{
+    many_process *parent = many_process_parent();
+
+    (void)argument;
+    return many_process_pid(parent) == started_told()->test && many_process_is_alive(parent) == 1 &&
+                   many_process_join(parent, 0) == -ETIMEDOUT
+               ? 10
+               : 11;
+}
+
+static void *forkserver_outlive_main(void *argument)
+{
+    many_inherit inherits = started_open();
+    many_process *process;
+
+    (void)argument;
+    UNTIL(!case_runs(getpid()));
+    CHECK_CODE(many_process_start(&process, forkserver_ask_for_parent, NULL,
+                                  .method = MANY_FORKSERVER, .inherits = &inherits,
+                                  .inherits_count = 1),
+               0);
+    _exit(started_join(process));
+}
+
+static void forkserver_end_main(void *argument)
+{
+    pthread_t thread;
+
+    CHECK(pthread_create(&thread, NULL, forkserver_outlive_main, argument) == 0);
+    pthread_exit(NULL);
+}
+
+TEST(a_parent_whose_main_thread_has_ended_is_alive)
+{
+    if (TEST_TSAN || TEST_ASAN)
+        test_skip("the sanitizers end with the main thread");
+    CHECK_EQUAL(test_in_child(forkserver_end_main, NULL), TEST_EXIT(10));
 }
 
 /* ---- daemons by fork, which it keeps ---- */

@@ -176,6 +176,29 @@ TEST(no_byte_that_is_wrong_leads_beyond_the_end)
     free(sound);
 }
 
+/* The kernel adds a seal against exec where vm.memfd_noexec is set. */
+TEST(a_file_with_more_seals_is_as_good)
+{
+    const int against_exec = 0x20; /* F_SEAL_EXEC, Linux 6.3 */
+    size_t bytes;
+    unsigned char *sound = parcel_bytes(&bytes);
+    many_parcel_ got;
+    int fd = memfd_create("parcel", MFD_CLOEXEC | MFD_ALLOW_SEALING), code;
+
+    CHECK(fd >= 0);
+    CHECK_EQUAL(write(fd, sound, bytes), bytes);
+    free(sound);
+    if (fcntl(fd, F_ADD_SEALS, against_exec) != 0) {
+        close(fd);
+        test_skip("this kernel has no such seal");
+    }
+    CHECK(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) == 0);
+    code = many_parcel_read_(&got, fd);
+    close(fd);
+    CHECK_CODE(code, 0);
+    many_parcel_drop_(&got);
+}
+
 TEST(a_file_that_may_still_change_is_refused)
 {
     size_t bytes;

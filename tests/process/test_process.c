@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 static int abort_at_once(void *argument)
 {
@@ -271,6 +272,28 @@ TEST(a_wait_for_several_tells_which_have_ended)
     CHECK_CODE(many_process_wait(processes, 40, NULL, -3), -EINVAL);
     for (int i = 0; i < 40; i++)
         many_process_close(processes[i]);
+}
+
+static void wait_for_more_than_can_be_polled(void *argument)
+{
+    const struct rlimit limit = {64, 64};
+    many_process *processes[100] = {NULL};
+    int ended[100];
+
+    CHECK_CODE(many_process_start(&processes[99], case_pass_gate, argument), 0);
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    CHECK_CODE(many_process_wait(processes, 100, ended, 0), -ETIMEDOUT);
+    CHECK_CODE(many_process_wait(processes, 100, ended, 0.05), -ETIMEDOUT);
+    atomic_store((_Atomic int *)argument, 1);
+    CHECK_CODE(many_process_wait(processes, 100, ended, MANY_FOREVER), 1);
+    CHECK_EQUAL(ended[99], 1);
+    many_process_close(processes[99]);
+}
+
+TEST(a_wait_for_more_processes_than_descriptors_are_allowed_ends_in_time)
+{
+    CHECK_EQUAL(test_in_child(wait_for_more_than_can_be_polled, test_shared(sizeof(_Atomic int))),
+                0);
 }
 
 static int is_listed(const many_process *process)

@@ -28,6 +28,15 @@ static int die_at_once(void *argument)
     return 0;
 }
 
+static int produce_and_close(void *argument)
+{
+    many_queue *queue = many_inherited(0).queue;
+    int code = produce(argument != NULL ? argument : queue);
+
+    many_queue_close(queue);
+    return code;
+}
+
 /* How many messages come before the end of the stream. */
 static int drain(many_queue *queue)
 {
@@ -56,6 +65,28 @@ TEST(the_end_of_a_registered_producer_is_the_end_of_the_stream)
         many_queue_close(queue);
     }
     CHECK_CENSUS(before);
+}
+
+TEST(a_process_may_close_the_queue_that_it_is_registered_for)
+{
+    const int limit = 100; /* messages of produce() */
+
+    for (int i = 0; i < 4; i++) {
+        many_process *process;
+        many_queue *queue;
+
+        CHECK_CODE(many_queue_open(&queue), 0);
+        CHECK_CODE(many_process_start(&process, produce_and_close, NULL, .produces = queue,
+                                      .consumes = i % 2 == 0 ? queue : NULL,
+                                      .inherits = &(const many_inherit){.queue = queue},
+                                      .inherits_count = 1),
+                   0);
+        CHECK_EQUAL(drain(queue), limit);
+        CHECK_CODE(many_process_join(process, MANY_FOREVER), 0);
+        CHECK_EQUAL(case_exit_code(process), 0);
+        many_process_close(process);
+        many_queue_close(queue);
+    }
 }
 
 TEST(the_stream_lasts_as_long_as_any_of_several_producers)

@@ -329,6 +329,30 @@ TEST(a_thread_may_close_its_own_handle)
     CHECK_CENSUS(before);
 }
 
+static int close_itself_at_once(void *argument)
+{
+    many_thread_close(many_thread_current());
+    atomic_fetch_add((_Atomic int *)argument, 1);
+    return 0;
+}
+
+/* Nobody keeps the handle: it may be gone before its start has returned. */
+TEST(a_thread_that_closes_its_own_handle_at_once_does_its_start_no_harm)
+{
+    test_census before = case_census();
+    test_signals signals;
+    _Atomic int ends = 0;
+    many_thread *thread;
+
+    test_signals_take(&signals);
+    for (int i = 0; i < 500; i++)
+        CHECK_CODE(many_thread_start(&thread, close_itself_at_once, &ends), 0);
+    CHECK_SIGNALS(signals);
+    UNTIL(atomic_load(&ends) == 500);
+    UNTIL(many_thread_list(NULL, 0) == 0);
+    CHECK_CENSUS(before);
+}
+
 static int tell_the_mask(void *argument)
 {
     sigset_t mask;

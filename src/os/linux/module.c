@@ -165,10 +165,34 @@ static int module_look(struct dl_phdr_info *info, size_t bytes, void *argument)
     return 0;
 }
 
+/*
+ * The program, without the loader: that has a lock, which in a forked child may be held for ever by a thread
+ * that is not there. 1: found; 0: its headers do not say where they lie.
+ */
+static int module_program(struct dl_phdr_info *info)
+{
+    const ElfW(Phdr) *headers = (const ElfW(Phdr) *)(uintptr_t)getauxval(AT_PHDR);
+
+    memset(info, 0, sizeof *info);
+    info->dlpi_name = "";
+    info->dlpi_phdr = headers;
+    info->dlpi_phnum = (ElfW(Half))getauxval(AT_PHNUM);
+    for (int i = 0; headers != NULL && i < info->dlpi_phnum; i++) {
+        if (headers[i].p_type != PT_PHDR)
+            continue;
+        info->dlpi_addr = (uintptr_t)headers - headers[i].p_vaddr;
+        return 1;
+    }
+    return 0;
+}
+
 int many_module_at_(uintptr_t address, many_module_ *module)
 {
     module_search search = {address, module};
+    struct dl_phdr_info program;
 
+    if (module_program(&program) && module_look(&program, sizeof program, &search) == 1)
+        return 0;
     return dl_iterate_phdr(module_look, &search) == 1 ? 0 : -ENOENT;
 }
 
@@ -210,6 +234,20 @@ many_module_ *many_module_list_(size_t *count)
     }
     *count = list.count;
     return list.modules;
+}
+
+many_module_ *many_module_program_(size_t *count)
+{
+    struct dl_phdr_info program;
+    many_module_ *module;
+
+    if (!module_program(&program))
+        return many_module_list_(count);
+    module = malloc(sizeof *module);
+    *count = module != NULL;
+    if (module != NULL)
+        module_fill(&program, module);
+    return module;
 }
 
 int many_module_path_(const many_module_ *module, char *path, size_t room)
