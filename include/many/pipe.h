@@ -45,6 +45,9 @@ typedef struct many_pipe_options {
  * threads   any
  * fork      children that are forked later have both ends; each closes the one it does not use
  * signals   not from a signal handler
+ * death     an end is over when nobody has it any more; or when all who have used it, or were given
+ *             it by .inherits, have been dead for a quarter of a second, even if others hold copies.
+ *             Who uses it then lets it live again.
  * source    Python multiprocessing.Pipe(duplex), socketpair(2)
  */
 MANY_API int many_pipe_open_with(const many_pipe_options *options);

@@ -91,6 +91,8 @@ struct many_pipe_ring_ {
     /* What send knows of the other end. */
     _Atomic uint64_t seen_closes;
     _Atomic int64_t seen_tick;
+    _Atomic int64_t
+        bereft_ns; /* since when all recorded holders of the other end are dead; 0: no */
 };
 
 static many_ring_ *pipe_inward(many_pipe_ring_ *end)
@@ -177,14 +179,27 @@ static int pipe_is_bereft(const pipe_shared_end *other)
     return pipe_looks_bereft(other) && pipe_looks_bereft(other);
 }
 
+/* One of several that share an end may be through, and gone, before another has begun: that one has so
+ * long to be recorded. */
+#define PIPE_HEIR_NS (250 * MANY_MILLISECOND_NS)
+
 /* Has nobody the other end any more? Also the watch of our waits. 0 or -EPIPE. */
 static int pipe_watch(void *argument)
 {
-    const many_pipe_ring_ *end = argument;
+    many_pipe_ring_ *end = argument;
+    int64_t since_ns, now_ns;
 
-    return many_pass_is_over_(end->line) || pipe_is_bereft(&end->shared->ends[1 - end->which])
-               ? -EPIPE
-               : 0;
+    if (many_pass_is_over_(end->line))
+        return -EPIPE;
+    if (!pipe_is_bereft(&end->shared->ends[1 - end->which])) {
+        atomic_store_explicit(&end->bereft_ns, 0, memory_order_relaxed);
+        return 0;
+    }
+    now_ns = many_clock_ns_();
+    since_ns = atomic_load_explicit(&end->bereft_ns, memory_order_relaxed);
+    if (since_ns == 0)
+        atomic_store_explicit(&end->bereft_ns, now_ns, memory_order_relaxed);
+    return since_ns != 0 && now_ns - since_ns >= PIPE_HEIR_NS ? -EPIPE : 0;
 }
 
 /* The same for a sender that does not wait, so cheap that it can be asked each time. */

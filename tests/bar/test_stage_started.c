@@ -7,10 +7,10 @@
 #include <many/map.h>
 #include <many/process.h>
 
+#if defined(__GLIBC__) /* elsewhere stdout cannot be replaced */
+
 #include "bar/cues.h"
 #include "bar/lines.h"
-
-#if defined(__GLIBC__) /* elsewhere stdout cannot be replaced */
 
 /* ---- processes that many_process_start() made ---- */
 

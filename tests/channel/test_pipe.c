@@ -290,7 +290,8 @@ typedef struct crowd {
     many_pipe *pipe;
     many_pipe *unused;
     unsigned sender;
-    _Atomic uint32_t *seen; /* how often each was received */
+    _Atomic uint32_t *seen;  /* how often each was received */
+    _Atomic uint32_t *begun; /* receivers, senders */
 } crowd;
 
 #define CROWD_EACH 400
@@ -307,6 +308,11 @@ static void crowd_send(void *argument)
         memcpy(bytes, &number, 4);
         pattern_fill(bytes + 4, n - 4, number);
         CHECK_CODE(many_pipe_send(c->pipe, bytes, n, 30), 0);
+        /* Nobody is through before all have begun: it would seem that the last of them is gone. */
+        if (i == 0 && c->begun != NULL) {
+            atomic_fetch_add(&c->begun[1], 1);
+            UNTIL(atomic_load(&c->begun[1]) == 4);
+        }
     }
 }
 
@@ -317,6 +323,8 @@ static void crowd_receive(void *argument)
     ssize_t got;
 
     many_pipe_close(c->unused);
+    CHECK(many_pipe_poll(c->pipe, 0) >= 0);
+    atomic_fetch_add(&c->begun[0], 1);
     while ((got = many_pipe_receive(c->pipe, bytes, sizeof bytes, 30)) != -EPIPE) {
         uint32_t number;
 
@@ -331,18 +339,20 @@ static void crowd_receive(void *argument)
 /* Several processes on either side: no message torn, none twice. */
 PIPES(pipe_is_shared_by_processes_on_both_sides)
 {
-    _Atomic uint32_t *seen = test_shared(4 * CROWD_EACH * sizeof *seen);
+    _Atomic uint32_t *seen = test_shared((4 * CROWD_EACH + 2) * sizeof *seen);
+    _Atomic uint32_t *begun = seen + 4 * CROWD_EACH;
     many_pipe *one = NULL, *other = NULL;
     pid_t senders[4], receivers[3];
     crowd c[4];
 
     pipe_kind_open(kind, &one, &other);
     for (unsigned i = 0; i < 3; i++) {
-        c[i] = (crowd){other, one, 0, seen};
+        c[i] = (crowd){other, one, 0, seen, begun};
         receivers[i] = test_child_start(crowd_receive, &c[i]);
     }
+    UNTIL(atomic_load(&begun[0]) == 3);
     for (unsigned i = 0; i < 4; i++) {
-        c[i] = (crowd){one, other, i, seen};
+        c[i] = (crowd){one, other, i, seen, begun};
         senders[i] = test_child_start(crowd_send, &c[i]);
     }
     for (int i = 0; i < 4; i++)
@@ -383,11 +393,11 @@ PIPES(pipe_is_shared_by_threads)
         seen[i] = 0;
     pipe_kind_open(kind, &one, &other);
     for (int i = 0; i < 3; i++) {
-        c[i] = (crowd){other, NULL, 0, seen};
+        c[i] = (crowd){other, NULL, 0, seen, NULL};
         CHECK(pthread_create(&threads[i], NULL, crowd_thread, &c[i]) == 0);
     }
     for (unsigned i = 0; i < 4; i++) {
-        crowd sender = {one, NULL, i, seen};
+        crowd sender = {one, NULL, i, seen, NULL};
 
         crowd_send(&sender);
     }

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -112,6 +113,8 @@ TEST(a_timer_that_goes_off_all_the_time_does_not_keep_a_file_from_growing)
     struct sigaction action, before;
     int fd = many_memory_file_open_("test", 1);
 
+    if (getenv("MANY_TEST_TOOL") != NULL)
+        test_skip("the tool delivers a signal after its handler was given back");
     memset(&action, 0, sizeof action);
     action.sa_handler = noted;
     sigaction(SIGALRM, &action, &before);
