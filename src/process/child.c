@@ -8,6 +8,7 @@
 
 #include "bar/stages.h"
 #include "base/fault.h"
+#include "channel/pipe.h"
 #include "channel/queue.h"
 #include "os/descriptors.h"
 #include "os/process.h"
@@ -61,6 +62,14 @@ static void child_let_go(many_queue *held)
     many_queue_close(held);
 }
 
+/* It has these ends of pipes, and they end with it, whoever has copies. */
+static void child_hold_pipes(const many_child_plan_ *plan)
+{
+    for (size_t i = 0; i < plan->inherits_count; i++)
+        if (plan->inherits[i].pipe != NULL)
+            many_pipe_hold_(plan->inherits[i].pipe, many_self_());
+}
+
 void many_child_run_(const many_child_plan_ *plan)
 {
     many_queue *produces = child_hold(plan->produces);
@@ -68,6 +77,7 @@ void many_child_run_(const many_child_plan_ *plan)
     int status;
 
     many_current_become_(plan);
+    child_hold_pipes(plan);
     many_stage_child_();
     MANY_FAULT_POINT("process.child.begins");
     status = plan->fn(plan->argument);

@@ -260,3 +260,26 @@ TEST(a_process_finds_what_it_was_to_inherit)
     many_queue_close(inherits[1].queue);
     many_segment_close(inherits[0].segment);
 }
+
+static int die_unused(void *argument)
+{
+    (void)argument;
+    kill(getpid(), SIGKILL);
+    return 0;
+}
+
+TEST(an_end_of_a_pipe_that_a_child_inherited_ends_with_it_though_it_never_used_it)
+{
+    many_pipe *one = NULL, *other = NULL;
+    many_process *process = NULL;
+    char byte;
+
+    CHECK_CODE(many_pipe_open(&one, &other), 0);
+    CHECK_CODE(many_process_start(&process, die_unused, NULL,
+                                  .inherits = &(many_inherit){.pipe = other}, .inherits_count = 1),
+               0);
+    CHECK_CODE(many_pipe_receive(one, &byte, 1, 60), -EPIPE); /* this process has a copy */
+    many_process_close(process);
+    many_pipe_close(one);
+    many_pipe_close(other);
+}
