@@ -69,7 +69,7 @@ static int nth_process(int daemon)
         for (int i = 0; i < 20; i++)
             many[i] = process;
         code = many_process_wait(many, 20, NULL, MANY_FOREVER);
-        code = code == 20 ? 0 : code;
+        code = code > 0 ? 0 : code; /* it may end while its twenty handles are looked at */
         CHECK_CODE(many_process_join(process, MANY_FOREVER), 0);
         CHECK_EQUAL(case_exit_code(process), 42);
         many_process_close(process);
