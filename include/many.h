@@ -9,7 +9,8 @@
  *   many/process.h  processes, threads and timers
  *   many/channel.h  what passes between them: many/segment.h (shared memory), many/queue.h,
  *                   many/pipe.h
- *   many/sync.h     locks, semaphores, events, conditions, barriers
+ *   many/sync.h     locks, semaphores, events, conditions, barriers; many/lock_debug.h names
+ *                   deadlocks among the locks
  *
  * Apart, with a library of its own, because it needs a crypto library:
  *
@@ -26,6 +27,7 @@
 #include <many/bar.h>
 #include <many/map.h>
 #include <many/sync.h>
+#include <many/lock_debug.h>
 #include <many/channel.h>
 #include <many/process.h>
 

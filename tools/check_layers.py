@@ -35,6 +35,7 @@ BELOW = {
 DOORS = {
     "many/base.h": "base",
     "many/sync.h": "sync",
+    "many/lock_debug.h": "sync",
     "many/bar.h": "bar",
     "many/channel.h": "channel",
     "many/segment.h": "channel",

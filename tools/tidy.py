@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""clang-tidy over what has changed: tidy.py BUILD-FOLDER [--tests]
+"""clang-tidy over what has changed: tidy.py BUILD-FOLDER [--all]
 
-What users run: the library, the command, the examples; with --tests, tests and benchmarks.
+What users run: the library, the command, the examples, quickly: without the analyzer. With --all also
+tests and benchmarks, and what users run with the analyzer, which takes minutes.
 
 BUILD-FOLDER holds compile_commands.json. A file that was clean is not looked at again until it, a
 header of the project that it includes, or .clang-tidy changes; BUILD-FOLDER/tidy remembers.
@@ -22,8 +23,9 @@ import project  # noqa: E402
 TIDY = "clang-tidy"
 
 # The analyzer follows every path through a function, and takes nearly all of the time: it looks at
-# what users run.
-WITHOUT_ANALYZER = ("tests/", "bench/")
+# what users run, where there is time (script/test).
+OUR_OWN = ("tests/", "bench/")
+ALL = "--all" in sys.argv
 
 
 def commands(folder):
@@ -62,11 +64,12 @@ def digest(directory, arguments):
 
 def look(folder, path, directory, arguments):
     """(path, text or None): what clang-tidy has to say, None if nothing."""
-    stamp = os.path.join(folder, "tidy", digest(directory, arguments))
+    deep = ALL and not path.startswith(OUR_OWN)
+    stamp = os.path.join(folder, "tidy", digest(directory, arguments) + (".deep" if deep else ""))
     if os.path.exists(stamp):
         return path, None
     options = ["-p", folder, "--quiet"]
-    if path.startswith(WITHOUT_ANALYZER):
+    if not deep:
         options.append("--checks=-clang-analyzer-*")
     run = subprocess.run([TIDY, *options, os.path.join(project.ROOT, path)],
                          capture_output=True, text=True, check=False)
@@ -84,7 +87,7 @@ def main():
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         looks = [pool.submit(look, folder, path, *command)
                  for path, command in sorted(commands(folder).items())
-                 if path.startswith(WITHOUT_ANALYZER) == ("--tests" in sys.argv)]
+                 if ALL or not path.startswith(OUR_OWN)]
         for future in concurrent.futures.as_completed(looks):
             path, text = future.result()
             if text is not None:

@@ -441,16 +441,7 @@ static int pipe_pair(int pair[2])
         return code;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return errno == EMFILE || errno == ENFILE ? -errno : -ENOMEM;
-    for (int i = 0; i < 2; i++) {
-        pair[i] = many_stream_lift_(pair[i]);
-        if (pair[i] < 0) {
-            code = -errno;
-            close(pair[1 - i]); /* is open still: the one that failed has been closed */
-            pair[0] = pair[1] = -1;
-            return code;
-        }
-    }
-    return 0;
+    return many_stream_lift_pair_(pair);
 }
 
 static void pipe_abandon(many_pipe_ring_ *ends[2], const int line[2], const int pass[2])

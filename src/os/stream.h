@@ -11,6 +11,9 @@
  */
 int many_stream_lift_(int fd);
 
+/* Both of a fresh pair. 0; or a negative errno, and both are closed and -1. */
+int many_stream_lift_pair_(int pair[2]);
+
 /* A bell: readable once rung, until it is silenced. Works across fork. A descriptor, or a negative
  * errno. */
 int many_bell_open_(void);

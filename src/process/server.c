@@ -444,14 +444,7 @@ static int server_pipe(int ends[2])
         return code;
     if (pipe2(ends, O_CLOEXEC) != 0)
         return -errno;
-    for (int i = 0; i < 2 && code == 0; i++) {
-        ends[i] = many_stream_lift_(ends[i]);
-        if (ends[i] < 0)
-            code = -errno;
-    }
-    if (code < 0)
-        many_descriptors_close_(ends, 2);
-    return code;
+    return many_stream_lift_pair_(ends);
 }
 
 /* Send the request and hear what the server says. 0; -EPIPE: it is dead, and has made nothing that

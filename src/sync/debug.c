@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <many/sync.h>
+#include <many/lock_debug.h>
 
 #include "base/text.h"
 #include "os/clock.h"

@@ -20,21 +20,27 @@
 
 typedef enum pipe_kind { PIPE_RING, PIPE_LOCAL, PIPE_TCP } pipe_kind;
 
-/* A test for each kind. */
+/* A test for each kind: of all, of those that carry descriptors, of those that stand on sockets. */
+#define PIPE_TEST_(name, suffix, kind)                                                             \
+    TEST(name##__##suffix)                                                                         \
+    {                                                                                              \
+        name##_with(kind);                                                                         \
+    }
 #define PIPES(name)                                                                                \
     static void name##_with(pipe_kind kind);                                                       \
-    TEST(name##__ring)                                                                             \
-    {                                                                                              \
-        name##_with(PIPE_RING);                                                                    \
-    }                                                                                              \
-    TEST(name##__local_socket)                                                                     \
-    {                                                                                              \
-        name##_with(PIPE_LOCAL);                                                                   \
-    }                                                                                              \
-    TEST(name##__tcp)                                                                              \
-    {                                                                                              \
-        name##_with(PIPE_TCP);                                                                     \
-    }                                                                                              \
+    PIPE_TEST_(name, ring, PIPE_RING)                                                              \
+    PIPE_TEST_(name, local_socket, PIPE_LOCAL)                                                     \
+    PIPE_TEST_(name, tcp, PIPE_TCP)                                                                \
+    static void name##_with(pipe_kind kind)
+#define LOCALS(name)                                                                               \
+    static void name##_with(pipe_kind kind);                                                       \
+    PIPE_TEST_(name, ring, PIPE_RING)                                                              \
+    PIPE_TEST_(name, local_socket, PIPE_LOCAL)                                                     \
+    static void name##_with(pipe_kind kind)
+#define SOCKETS(name)                                                                              \
+    static void name##_with(pipe_kind kind);                                                       \
+    PIPE_TEST_(name, local_socket, PIPE_LOCAL)                                                     \
+    PIPE_TEST_(name, tcp, PIPE_TCP)                                                                \
     static void name##_with(pipe_kind kind)
 
 /* A connected pair of TCP sockets on the loopback. */

@@ -13,18 +13,6 @@
 #include "channel/pipe.h"
 #include "channel/pipes.h"
 
-#define LOCALS(name)                                                                               \
-    static void name##_with(pipe_kind kind);                                                       \
-    TEST(name##__ring)                                                                             \
-    {                                                                                              \
-        name##_with(PIPE_RING);                                                                    \
-    }                                                                                              \
-    TEST(name##__local_socket)                                                                     \
-    {                                                                                              \
-        name##_with(PIPE_LOCAL);                                                                   \
-    }                                                                                              \
-    static void name##_with(pipe_kind kind)
-
 static void check_is_write_end(int fd, int read_end)
 {
     char byte = 'q';

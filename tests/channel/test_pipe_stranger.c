@@ -28,18 +28,6 @@ static void say(int fd, const void *bytes, size_t n)
     CHECK_EQUAL(send(fd, bytes, n, MSG_NOSIGNAL), (ssize_t)n);
 }
 
-#define SOCKETS(name)                                                                              \
-    static void name##_with(pipe_kind kind);                                                       \
-    TEST(name##__local_socket)                                                                     \
-    {                                                                                              \
-        name##_with(PIPE_LOCAL);                                                                   \
-    }                                                                                              \
-    TEST(name##__tcp)                                                                              \
-    {                                                                                              \
-        name##_with(PIPE_TCP);                                                                     \
-    }                                                                                              \
-    static void name##_with(pipe_kind kind)
-
 TEST(adopt_takes_connected_stream_sockets_alone)
 {
     test_census before = test_census_take();

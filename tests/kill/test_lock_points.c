@@ -10,6 +10,8 @@
 #include <pthread.h>
 #include <stdio.h>
 
+#include <many/lock_debug.h>
+
 #include "base/fault.h"
 #include "kill/killer.h"
 #include "kill/locks.h"

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 
-#include <many/sync.h>
+#include <many/lock_debug.h>
 
 #include "os/self.h"
 #include "sync/lock.h"

@@ -31,14 +31,7 @@ int many_descriptors_pair_(int ends[2])
         return code;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
         return errno == ENOBUFS ? -ENOMEM : -errno;
-    for (int i = 0; i < 2 && code == 0; i++) {
-        ends[i] = many_stream_lift_(ends[i]);
-        if (ends[i] < 0)
-            code = -errno;
-    }
-    if (code < 0)
-        many_descriptors_close_(ends, 2);
-    return code;
+    return many_stream_lift_pair_(ends);
 }
 
 int many_descriptors_send_(int line, const void *message, size_t bytes, const int *descriptors,

@@ -24,6 +24,23 @@ int many_stream_lift_(int fd)
     return lifted;
 }
 
+int many_stream_lift_pair_(int pair[2])
+{
+    int code = 0;
+
+    for (int i = 0; i < 2; i++) {
+        pair[i] = many_stream_lift_(pair[i]);
+        if (pair[i] < 0)
+            code = -errno;
+    }
+    for (int i = 0; i < 2 && code < 0; i++) {
+        if (pair[i] >= 0)
+            close(pair[i]);
+        pair[i] = -1;
+    }
+    return code;
+}
+
 int many_bell_open_(void)
 {
     int code = MANY_FAULT_ERROR("bell.open");
