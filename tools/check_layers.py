@@ -27,8 +27,9 @@ BELOW = {
     "channel": ["sync", "os", "base"],
     "task": ["channel", "sync", "os", "base"],
     "process": ["task", "channel", "bar", "sync", "os", "base"],
-    "pool": ["process", "task", "channel", "bar", "sync", "os", "base"],
-    "cluster": ["pool", "process", "task", "channel", "bar", "sync", "os", "base"],
+    "map": ["process", "task", "channel", "bar", "sync", "os", "base"],
+    "pool": ["map", "process", "task", "channel", "bar", "sync", "os", "base"],
+    "cluster": ["pool", "map", "process", "task", "channel", "bar", "sync", "os", "base"],
 }
 
 # The room that a public header is the door of.
@@ -43,8 +44,12 @@ DOORS = {
     "many/pipe.h": "channel",
     "many/task.h": "task",
     "many/process.h": "process",
-    "many/map.h": "pool",
+    "many/map.h": "map",
+    "many/future.h": "task",
     "many/pool.h": "pool",
+    "many/pool_map.h": "pool",
+    "many/imap.h": "pool",
+    "many/pool_status.h": "pool",
     "many/remote.h": "remote",  # a library of its own, beside the house
 }
 

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/fault.h"
-#include "pool/record.h"
+#include "map/record.h"
 #include "task/seat.h"
 #include "test.h"
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A model of the range word and the worker record (src/pool/record.h), explored state by state.
+"""A model of the range word and the worker record (src/map/record.h), explored state by state.
 
 One worker claims chunks from its word, runs items, gives back, closes; a supervisor cuts the word and
 fills it again at any time that the protocol allows; a kill may come between any two steps of the
-worker, is settled as src/pool/recover.c does, and a successor goes on. Every interleaving is visited.
+worker, is settled as src/map/recover.c does, and a successor goes on. Every interleaving is visited.
 
 Checked in every state where nothing is left to do: each item has exactly one outcome, was begun at most
 once, failed only if a kill hit it in fn, and its result is home if it is done. The record's tag has two

@@ -6,8 +6,8 @@
  * ring, the pidfd of each worker, the cancel token, perhaps a descriptor of the caller's source.
  * Also serves maps whose workers are threads (then without children).
  */
-#ifndef MANY_POOL_CREW_H
-#define MANY_POOL_CREW_H
+#ifndef MANY_MAP_CREW_H
+#define MANY_MAP_CREW_H
 
 #include <poll.h>
 #include <stdint.h>

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "os/clock.h"
-#include "pool/process_map.h"
+#include "map/process_map.h"
 #include "task/cause.h"
 #include "task/seat.h"
 

@@ -42,8 +42,8 @@
  * compiler's order, and the processor's does not matter to who has seen the death. Closed is stored
  * with release, for the bar that counts it while its owner lives.
  */
-#ifndef MANY_POOL_RECORD_H
-#define MANY_POOL_RECORD_H
+#ifndef MANY_MAP_RECORD_H
+#define MANY_MAP_RECORD_H
 
 #include <stdatomic.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* first.c - the first failure of a map; see first.h */
-#include "pool/first.h"
+#include "map/first.h"
 
 #include <errno.h>
 #include <limits.h>

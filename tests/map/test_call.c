@@ -9,7 +9,7 @@
 #include <math.h>
 #include <stdint.h>
 
-#include "pool/call.h"
+#include "map/call.h"
 
 static _Atomic int call_entered;
 

@@ -10,7 +10,7 @@
  * Every item of the round is, at every instant, in exactly one of: a word, an open chunk, the done
  * counts. When it is over the counts and what is left in the words must add up to all.
  */
-#include "pool/process_map.h"
+#include "map/process_map.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -21,7 +21,7 @@
 #include "os/clock.h"
 #include "os/futex.h"
 #include "os/process.h"
-#include "pool/map.h"
+#include "map/map.h"
 #include "task/seat.h"
 
 /* A range that its owner would work off in this time is not worth a hand-over (two wake-ups). */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* map.c - the public map calls: read the call, choose the engine; see include/many/map.h */
-#include "pool/map.h"
+#include "map/map.h"
 
 #include <string.h>
 

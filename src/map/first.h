@@ -2,13 +2,13 @@
 /*
  * first.h - the first failure of a map, of those that workers and supervisor have noted
  */
-#ifndef MANY_POOL_FIRST_H
-#define MANY_POOL_FIRST_H
+#ifndef MANY_MAP_FIRST_H
+#define MANY_MAP_FIRST_H
 
 #include <stdint.h>
 
-#include "pool/call.h"
-#include "pool/record.h"
+#include "map/call.h"
+#include "map/record.h"
 
 typedef struct many_first_ {
     int64_t at_ns; /* 0: there is none */

@@ -6,7 +6,7 @@
  * fn, one after), one load of a line that nobody writes, and the call. The fences are for the
  * compiler only; see record.h.
  */
-#include "pool/run.h"
+#include "map/run.h"
 
 #include <errno.h>
 #include <string.h>

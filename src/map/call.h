@@ -2,8 +2,8 @@
 /*
  * call.h - one map call, read and checked: what every engine starts from
  */
-#ifndef MANY_POOL_CALL_H
-#define MANY_POOL_CALL_H
+#ifndef MANY_MAP_CALL_H
+#define MANY_MAP_CALL_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -6,10 +6,10 @@
  *   processes      process_map.c                   stream.c
  *   threads        thread_map.c                    stream.c
  */
-#ifndef MANY_POOL_MAP_H
-#define MANY_POOL_MAP_H
+#ifndef MANY_MAP_MAP_H
+#define MANY_MAP_MAP_H
 
-#include "pool/call.h"
+#include "map/call.h"
 
 /* Each returns what the map returns; the call was read and checked. */
 int many_map_in_processes_(const many_call_ *call);

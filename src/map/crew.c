@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* crew.c - the worker processes of one map; see crew.h */
-#include "pool/crew.h"
+#include "map/crew.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* progress.c - a map's counts become its bar's; see progress.h */
-#include "pool/progress.h"
+#include "map/progress.h"
 
 #include <unistd.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* call.c - read and check a map call; see call.h */
-#include "pool/call.h"
+#include "map/call.h"
 
 #include <errno.h>
 #include <math.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* record.c - range words and worker records; the protocol stands in record.h */
-#include "pool/record.h"
+#include "map/record.h"
 
 #include "base/fault.h"
 #include "task/seat.h"

@@ -29,8 +29,8 @@
  *               thousands of short items a second do not wake it thousands of times; or NAPS by a
  *               worker that finds nothing to do.
  */
-#ifndef MANY_POOL_SLOTS_H
-#define MANY_POOL_SLOTS_H
+#ifndef MANY_MAP_SLOTS_H
+#define MANY_MAP_SLOTS_H
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -38,8 +38,8 @@
 #include <sys/types.h>
 
 #include "os/atomic.h"
-#include "pool/call.h"
-#include "pool/record.h"
+#include "map/call.h"
+#include "map/record.h"
 
 #define MANY_SLOT_FREE_    0U
 #define MANY_SLOT_READY_   1U

@@ -23,15 +23,15 @@
  *              the worker marks what is done, and the parent copies marked results at the end of
  *              the round. Needs no permission.
  */
-#ifndef MANY_POOL_SHARED_MAP_H
-#define MANY_POOL_SHARED_MAP_H
+#ifndef MANY_MAP_SHARED_MAP_H
+#define MANY_MAP_SHARED_MAP_H
 
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "pool/call.h"
-#include "pool/record.h"
+#include "map/call.h"
+#include "map/record.h"
 
 #define MANY_IN_PLACE_ 0U
 #define MANY_REACH_    1U

@@ -5,7 +5,7 @@
  *
  * What a record says after a death at each step is tested in tests/kill/test_record.c.
  */
-#include "pool/record.h"
+#include "map/record.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* shared_map.c - the shared memory of a process map, and the life of a worker; see shared_map.h */
-#include "pool/shared_map.h"
+#include "map/shared_map.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -15,7 +15,7 @@
 #include "os/process.h"
 #include "os/reach.h"
 #include "os/stream.h"
-#include "pool/run.h"
+#include "map/run.h"
 
 /* Results of one chunk fit into this, where one result does: it stays in the second-level cache. */
 #define SHARED_BUFFER_BYTES ((size_t)128 * 1024)

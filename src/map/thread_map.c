@@ -23,11 +23,11 @@
 #include "os/futex.h"
 #include "os/stream.h"
 #include "os/thread.h"
-#include "pool/crew.h"
-#include "pool/first.h"
-#include "pool/map.h"
-#include "pool/progress.h"
-#include "pool/run.h"
+#include "map/crew.h"
+#include "map/first.h"
+#include "map/map.h"
+#include "map/progress.h"
+#include "map/run.h"
 
 /* Look for work for so long before sleeping: waking a core takes about as long. */
 #define THREAD_SPIN_NS (60 * MANY_MICROSECOND_NS)

@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "pool/crew.h"
+#include "map/crew.h"
 #include "task/seat.h"
 
 #define LIMIT_S      0.06

@@ -15,12 +15,12 @@
 #include "os/process.h"
 #include "os/stream.h"
 #include "os/thread.h"
-#include "pool/crew.h"
-#include "pool/first.h"
-#include "pool/map.h"
-#include "pool/progress.h"
-#include "pool/run.h"
-#include "pool/slots.h"
+#include "map/crew.h"
+#include "map/first.h"
+#include "map/map.h"
+#include "map/progress.h"
+#include "map/run.h"
+#include "map/slots.h"
 #include "task/cause.h"
 
 /* Slots if the caller does not say: some for each worker, so that it finds the next item at once.

@@ -2,12 +2,12 @@
 /*
  * progress.h - a map's counts become its bar's
  */
-#ifndef MANY_POOL_PROGRESS_H
-#define MANY_POOL_PROGRESS_H
+#ifndef MANY_MAP_PROGRESS_H
+#define MANY_MAP_PROGRESS_H
 
 #include <stdint.h>
 
-#include "pool/call.h"
+#include "map/call.h"
 
 typedef struct many_progress_ {
     many_bar *bar;         /* NULL: nobody wants one */

@@ -2,14 +2,14 @@
 /*
  * run.h - the loop inside a worker: the items of one chunk, and how large the next chunk is
  */
-#ifndef MANY_POOL_RUN_H
-#define MANY_POOL_RUN_H
+#ifndef MANY_MAP_RUN_H
+#define MANY_MAP_RUN_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "pool/call.h"
-#include "pool/record.h"
+#include "map/call.h"
+#include "map/record.h"
 #include "task/seat.h"
 
 /* What one worker of a map over arrays works with. */

@@ -2,15 +2,15 @@
 /*
  * process_map.h - the supervisor of a map over arrays in processes
  */
-#ifndef MANY_POOL_PROCESS_MAP_H
-#define MANY_POOL_PROCESS_MAP_H
+#ifndef MANY_MAP_PROCESS_MAP_H
+#define MANY_MAP_PROCESS_MAP_H
 
 #include <stdint.h>
 
-#include "pool/crew.h"
-#include "pool/first.h"
-#include "pool/progress.h"
-#include "pool/shared_map.h"
+#include "map/crew.h"
+#include "map/first.h"
+#include "map/progress.h"
+#include "map/shared_map.h"
 
 typedef struct many_supervisor_ {
     const many_call_ *call;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* slots.c - the worker's side of a window of slots; the protocol stands in slots.h */
-#include "pool/slots.h"
+#include "map/slots.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -14,7 +14,7 @@
 #include "os/memory.h"
 #include "os/process.h"
 #include "os/stream.h"
-#include "pool/run.h"
+#include "map/run.h"
 #include "task/cause.h"
 
 /* A worker that finds nothing looks on for so long before it sleeps. */
