@@ -97,6 +97,7 @@ static int area_try(many_ring_area_ *area, size_t heads, uint64_t reserve, size_
         close(area->fd);
         return code;
     }
+    many_memory_undumped_(memory, area->bytes);
     area->memory = memory;
     area->inode = (uint64_t)status.st_ino;
     return 0;
@@ -179,6 +180,7 @@ int many_ring_area_adopt_(many_ring_area_ *area, size_t own_bytes, many_ring_ *r
     code = many_memory_file_map_(&memory, fd, bytes);
     if (code < 0)
         return code;
+    many_memory_undumped_(memory, bytes);
     area->memory = memory;
     area->bytes = bytes;
     area->inode = (uint64_t)status.st_ino;

@@ -55,6 +55,12 @@ int many_memory_file_check_(int fd, size_t *bytes);
 int many_memory_file_map_(void **memory, int fd, size_t reserve);
 
 /*
+ * Leave this mapping out of core dumps, also those of children that are forked later: the kernel would have
+ * memory for every page that was set aside, to write it down.
+ */
+void many_memory_undumped_(void *memory, size_t bytes);
+
+/*
  * Have memory for the bytes from .. to, and the file at least so long. 0; -ENOMEM, -ENOSPC, -EFBIG
  * (RLIMIT_FSIZE) with some of it there, perhaps; -EBADF. Not interrupted by signals.
  */

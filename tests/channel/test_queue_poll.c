@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -148,5 +149,28 @@ TEST(a_put_right_after_the_queue_ran_empty_is_always_heard)
     for (int k = 0; k < 2000; k++)
         CHECK_CODE(many_queue_put(queue, "x", 1, MANY_FOREVER), 0);
     pthread_join(thread, NULL);
+    many_queue_close(queue);
+}
+
+/* A core dump would read the reserve, and the kernel have memory for all that is read. */
+TEST(a_reserve_is_no_part_of_a_core_dump)
+{
+    many_queue *queue = queue_of(4);
+    FILE *maps = fopen("/proc/self/smaps", "re");
+    char line[512];
+    int inside = 0, kept_out = 0;
+
+    if (maps == NULL)
+        test_skip("no /proc/self/smaps");
+    while (fgets(line, sizeof line, maps) != NULL) {
+        if (strstr(line, "/memfd:many ") != NULL)
+            inside = 1;
+        else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+            kept_out += strstr(line, " dd") != NULL;
+        if (strncmp(line, "VmFlags:", 8) == 0)
+            inside = 0;
+    }
+    fclose(maps);
+    CHECK_EQUAL(kept_out, 1);
     many_queue_close(queue);
 }

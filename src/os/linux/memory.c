@@ -161,6 +161,11 @@ int many_memory_file_map_(void **memory, int fd, size_t reserve)
     return 0;
 }
 
+void many_memory_undumped_(void *memory, size_t bytes)
+{
+    (void)madvise(memory, bytes, MADV_DONTDUMP); /* of mappings it cannot fail */
+}
+
 /* A signal undoes all that one call has got so far: a timer of the caller's that goes off ever again
  * must not keep a large growth from ever ending, so what was interrupted is tried in smaller pieces. */
 #define MEMORY_PIECE_BYTES ((size_t)8 << 20)
