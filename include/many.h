@@ -7,6 +7,7 @@
  *   many/bar.h      progress bars
  *   many/map.h      thread_map and process_map: one function over many items
  *   many/process.h  processes, threads and timers
+ *   many/future.h   the outcome of a task, before it is there
  *   many/channel.h  what passes between them: many/segment.h (shared memory), many/queue.h,
  *                   many/pipe.h
  *   many/sync.h     locks, semaphores, events, conditions, barriers; many/lock_debug.h names
@@ -30,5 +31,6 @@
 #include <many/lock_debug.h>
 #include <many/channel.h>
 #include <many/process.h>
+#include <many/future.h>
 
 #endif

@@ -62,6 +62,12 @@
 
 #include "task/cancel.c"
 #include "task/cause.c"
+#include "task/completed.c"
+#include "task/future.c"
+#include "task/future_hand.c"
+#include "task/future_watch.c"
+#include "task/futures_wait.c"
+#include "task/gather.c"
 #include "task/reference.c"
 #include "task/seat.c"
 

@@ -39,7 +39,8 @@ enum many_error {
     MANY_EDIED = 4097,   /* the worker process died while it ran the item */
     MANY_ETASK = 4098,   /* the task returned a code of its own; codes[] and the cause hold it */
     MANY_EFORKED = 4099, /* the handle belongs to the process that opened it, not to this child */
-    MANY_EBROKEN = 4100  /* the barrier is broken: one of its parties left, died, or broke it */
+    MANY_EBROKEN = 4100  /* a barrier: one of its parties left, died, or broke it; a pool: no worker
+                            can be made, or is of any use */
 };
 
 /* Never defined: a positional value where an option belongs meets this pointer, and the compiler

@@ -65,6 +65,7 @@
     X(EOVERFLOW, "value too large")                                                                \
     X(EMSGSIZE, "the message is larger than allowed")                                              \
     X(ENOTSUP, "not supported")                                                                    \
+    X(ESHUTDOWN, "it takes no more")                                                               \
     X(ETIMEDOUT, "the time is over")                                                               \
     X(EALREADY, "already so")                                                                      \
     X(ECANCELED, "cancelled")                                                                      \
@@ -73,7 +74,7 @@
     X(MANY_EDIED, "the worker died while it ran the item")                                         \
     X(MANY_ETASK, "a task failed with a code of its own")                                          \
     X(MANY_EFORKED, "the handle belongs to the process that opened it")                            \
-    X(MANY_EBROKEN, "the barrier is broken")
+    X(MANY_EBROKEN, "the barrier, or the pool, is broken")
 
 typedef struct error_entry {
     int code;

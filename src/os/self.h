@@ -27,6 +27,18 @@ many_identity_ many_self_(void);
 /* A number of this process, other than that of its parent and of its children; never 0. */
 uint64_t many_self_process_(void);
 
+/* Where that number mostly stands, for many_self_is_(); 0 there: ask. */
+extern _Atomic(const _Atomic uint64_t *) many_self_word_;
+
+/* Is it this process's? In place, for what is asked with each task. */
+static inline int many_self_is_(uint64_t process)
+{
+    const _Atomic uint64_t *word = atomic_load_explicit(&many_self_word_, memory_order_acquire);
+
+    return (process != 0 && atomic_load_explicit(word, memory_order_relaxed) == process) ||
+           many_self_process_() == process;
+}
+
 /*
  * Is this thread gone? 1: it has ended or was killed (a process that nobody reaped included); 0: it
  * lives, or nobody can say. Reads /proc/ID/stat: some 10 us.
@@ -47,6 +59,8 @@ enum {
     MANY_OWN_THREADS_,
     MANY_OWN_SERVER_,
     MANY_OWN_BARS_,
+    MANY_OWN_WAITS_,
+    MANY_OWN_POOLS_,
     MANY_OWN_COUNT_
 };
 

@@ -3,6 +3,9 @@
 #include "task/seat.h"
 
 #include "base/error.h"
+#include "os/clock.h"
+#include "os/local.h"
+#include "task/future.h"
 
 static _Thread_local many_seat_ *seat_current;
 
@@ -44,6 +47,13 @@ int many_worker_index(void)
     return seat_current != NULL ? seat_current->worker : -1;
 }
 
+/* A task of a pool: was it told to end, or is it over its limit? Nobody else looks at the clock for it. */
+static MANY_APART_ int seat_asked(const many_seat_ *seat)
+{
+    return (atomic_load_explicit(seat->asked, memory_order_relaxed) & MANY_FUTURE_ASKED_) != 0 ||
+           (seat->deadline_ns != 0 && many_clock_ns_() >= seat->deadline_ns);
+}
+
 int many_cancelled(void)
 {
     /* An item around this map that is to end ends this one, too. */
@@ -54,6 +64,10 @@ int many_cancelled(void)
                 0 ||
             (state & MANY_PHASES_) == MANY_CONDEMNED_ || many_cancel_is_set(seat->token))
             return 1;
+        if (seat->asked != NULL && seat_asked(seat))
+            return 1;
+        if (seat->alone)
+            return 0;
     }
     return 0;
 }

@@ -63,6 +63,11 @@ typedef struct many_seat_ {
     uint64_t first;           /* index of the round's first item */
     struct many_seat_ *outer; /* of the task around this map, or NULL */
     int worker;               /* -1: no worker, and in no task */
+    int alone; /* 1: a task around this one has nothing to do with it: a pool's worker, who
+                                 runs one while another waits */
+    const _Atomic uint32_t
+        *asked;          /* the state of the future of a pool's task: MANY_FUTURE_ASKED_; or NULL */
+    int64_t deadline_ns; /* of this try of it; 0: none */
 } many_seat_;
 
 /* Sit down; the thread's tasks are now those of this seat. */

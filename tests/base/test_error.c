@@ -35,9 +35,9 @@ TEST(what_is_no_code_is_unknown_and_does_not_crash)
 TEST(every_code_of_the_headers_has_a_name_and_words)
 {
     /* All codes that a comment in include/many/ promises. */
-    const int codes[] = {EINVAL,     E2BIG,        ENOMEM,      EAGAIN,    EMFILE,
-                         ENFILE,     ETIMEDOUT,    EALREADY,    ECANCELED, MANY_EDIED,
-                         MANY_ETASK, MANY_EFORKED, MANY_EBROKEN};
+    const int codes[] = {ESHUTDOWN,  EDEADLK,    ENOENT,       EINVAL,      E2BIG,    ENOMEM,
+                         EAGAIN,     EMFILE,     ENFILE,       ETIMEDOUT,   EALREADY, ECANCELED,
+                         MANY_EDIED, MANY_ETASK, MANY_EFORKED, MANY_EBROKEN};
 
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         CHECK(strcmp(many_error_name(-codes[i]), "unknown") != 0);

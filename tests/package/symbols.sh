@@ -23,7 +23,8 @@ fi
 
 # Words that the whole process shares: what many_cancel_on_signal() was asked to install (cancel_); where
 # the page is that a fork wipes, and what stands in for it (self_); records that are set up anew in each
-# process (own_, client, list, record, current_, main_name); the terminals with bars and the streams of
+# process (own_, client, list, record, lock, pools, current_, main_name); how many pools there were, for
+# their names and their tasks' (options_numbered, tags); the terminals with bars and the streams of
 # a child that prints above them (stages_first, guest_stream); the debug mode of the locks; and facts of
 # the machine that are found out once (wait_cpus, places). A thread's
 # own (its last message, its task) are thread-local; tables are constant (.data.rel.ro). The hook is
@@ -39,7 +40,7 @@ readelf -W -s "$BUILD/libmany.so" | awk '$4 == "OBJECT" { print $7, $8, $3 }' | 
 echo "words that can be written:"
 cat "$work/words"
 named='cancel_|many_fault_hook_ |self_|own_|client\.|list\.|record\.|current_|main_name |stages_first '
-named="$named|guest_stream |many_debug_mode_ |wait_cpus |places\."
+named="$named|guest_stream |many_debug_mode_ |many_self_word_ |wait_cpus |places\.|lock\.|pools\.|options_numbered |tags\."
 if grep -v -E "^($named)" "$work/words"; then
     echo "are global and written, and not named in this test"
     status=1

@@ -45,6 +45,9 @@ static struct {
 /* The one global: where the page is. Set once by compare-and-swap, the same in all children. */
 static _Atomic(self_page *) self_place = &self_none;
 
+/* Its first word once more, for many_self_is_(). */
+_Atomic(const _Atomic uint64_t *) many_self_word_ = &self_none.process;
+
 #define SELF_NO_PROCESS 1 /* no process has this number: it was born after the clock's zero */
 
 static _Thread_local MANY_LOCAL_FAST_ struct {
@@ -70,8 +73,11 @@ static self_page *self_find_page(void)
         return page;
     if (many_memory_map_wiped_(&memory, sizeof *page) < 0)
         memory = &self_counted.page;
-    if (atomic_compare_exchange_strong(&self_place, &page, memory))
-        return memory;
+    if (atomic_compare_exchange_strong(&self_place, &page, memory)) {
+        page = memory;
+        atomic_store_explicit(&many_self_word_, &page->process, memory_order_release);
+        return page;
+    }
     if (memory != &self_counted.page) /* another thread was first */
         many_memory_unmap_(memory, sizeof *page);
     return page;
