@@ -8,6 +8,9 @@
  *   many/map.h      thread_map and process_map: one function over many items
  *   many/process.h  processes, threads and timers
  *   many/future.h   the outcome of a task, before it is there
+ *   many/pool.h     workers that last: submit, apply, join, close; many/pool_map.h (maps over them),
+ *                   many/imap.h (results one by one, while the input flows), many/pool_status.h (what
+ *                   they are doing)
  *   many/channel.h  what passes between them: many/segment.h (shared memory), many/queue.h,
  *                   many/pipe.h
  *   many/sync.h     locks, semaphores, events, conditions, barriers; many/lock_debug.h names
@@ -32,5 +35,9 @@
 #include <many/channel.h>
 #include <many/process.h>
 #include <many/future.h>
+#include <many/pool.h>
+#include <many/pool_map.h>
+#include <many/imap.h>
+#include <many/pool_status.h>
 
 #endif

@@ -16,8 +16,15 @@
  *
  *   waiting    a wait helps where it can. In a task, a wait for a task of a pool this worker belongs to that
  *              has not begun runs it, here and now. A wait that would close a circle of tasks that wait for
- *              one another is -EDEADLK, and the message names all who are in it. A wait for what can no
+ *              one another is -EDEADLK, and the message names all who are in it: where each waits for one
+ *              task, or for all of several. A task that waits for the first of several is told when every one
+ *              of those waits for it, by way of tasks that wait so. Several tasks that all wait for the first
+ *              of several of one another are not found out: give such waits a timeout. A wait for what can no
  *              longer happen ends with its outcome.
+ *              It also runs what the awaited task has submitted and waits for: so do not wait with a lock in
+ *              hand that such tasks take. A thread outside of the pool that waits for a task of threads with
+ *              MANY_FOREVER may run it itself, with its own stack, signal mask and thread id, where a worker's
+ *              place is free: give a timeout, or the pool an .initializer, where that must not be.
  *   codes      a task that returned a code of its own gives -MANY_ETASK, so that its codes are never taken
  *              for those of the call; many_future_cause() has the task's own.
  *   timeouts   timeout_s is in seconds: 0 does not wait, MANY_FOREVER has no limit, other negative values
@@ -283,7 +290,9 @@ enum many_wait_for {
  *
  * returns   >= 0        so many are over
  *           -ETIMEDOUT  what was waited for has not come about; over is filled all the same
- *           -EDEADLK    as many_future_wait(), where all must be over, or none of them can be
+ *           -EDEADLK    as many_future_wait(), where all must be over; else each of them waits for the task
+ *                       that waits here (see "waiting" above for what is not seen)
+ *           -ENOENT     as many_future_wait(), where all must be over
  *           -EINTR, -EINVAL, -MANY_EFORKED  as many_future_wait()
  *           -ENOMEM, -EMFILE, -ENFILE  nothing to wait with
  * blocks    at most timeout_s; and as long as a task runs that it helps with

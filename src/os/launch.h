@@ -64,4 +64,7 @@ void many_launch_set_mask_(uint64_t mask);
 /* From now on this process is killed when the thread that forked it ends; off != 0: no longer. */
 void many_launch_die_with_parent_(int off);
 
+/* Should this process be stopped when the thread ends that made it, it is told to go on. */
+void many_launch_rouse_with_parent_(void);
+
 #endif

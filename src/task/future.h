@@ -76,6 +76,10 @@ struct many_future_engine_ {
      * a code with words: the wait has to end. NULL: never. */
     int (*help)(many_future *future);
 
+    /* It is RUNNING: does somebody run it now, or a part of it? What waits for its parts to begin
+     * (a map) may be RUNNING while nobody does. 1 or 0. NULL: somebody does. */
+    int (*runs)(many_future *future);
+
     /* Would a wait for it wait for the task that runs in this thread? 1, with words naming the
      * circle as many_fail(-EDEADLK) gives them; 0. Whoever is the youngest in it: the others cannot
      * see a wait for several, and its caller gives up only if all of those say 1. NULL: never. */

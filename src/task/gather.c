@@ -205,7 +205,7 @@ static int gather_sleep_on_bells(many_gather_ *gather, int64_t until_ns)
     if (got > 0 && gather->polls[0].revents != 0)
         many_bell_silence_(gather->bell);
     for (size_t i = 0; i < gather->homes_count; i++)
-        if (got == 0 || gather->polls[i + 1].revents != 0)
+        if (got == 0 || gather->polls[i + 1].fd < 0 || gather->polls[i + 1].revents != 0)
             gather->homes[i].engine->collect(gather->homes[i].home);
     return got == 0 && many_clock_ns_() >= until_ns ? -ETIMEDOUT : 0;
 }
@@ -240,6 +240,14 @@ static uint32_t gather_phase(many_future *future)
     return atomic_load_explicit(&future->state, memory_order_acquire) & MANY_FUTURE_PHASES_;
 }
 
+/* Nobody does what has to be done for it. */
+static int gather_is_idle(many_future *future, uint32_t phase)
+{
+    return phase == MANY_FUTURE_PENDING_ ||
+           (phase == MANY_FUTURE_RUNNING_ && future->engine->runs != NULL &&
+            !future->engine->runs(future));
+}
+
 static int gather_is_circle(many_future *future)
 {
     return future->engine->circle != NULL && future->engine->circle(future);
@@ -266,13 +274,18 @@ static int gather_wait_for_last(many_gather_ *gather, int64_t deadline_ns)
  * can. */
 static int gather_any_goes_on(many_gather_ *gather)
 {
+    const size_t first = gather->running;
+
     for (size_t i = 0; i < gather->count; i++) {
         /* The one that ran last time is looked at first: mostly it still does. */
-        size_t k = i == 0 ? gather->running : i <= gather->running ? i - 1 : i;
+        size_t k = i == 0 ? first : i <= first ? i - 1 : i;
         many_future_node_ *node = &gather->nodes[k];
-        uint32_t phase = node->ready ? MANY_FUTURE_PENDING_ : gather_phase(node->future);
+        uint32_t phase;
 
-        if (phase == MANY_FUTURE_PENDING_)
+        if (node->ready)
+            continue;
+        phase = gather_phase(node->future);
+        if (gather_is_idle(node->future, phase))
             continue;
         gather->running = k;
         if (phase != MANY_FUTURE_RUNNING_ || !gather->slept || !gather_is_circle(node->future))

@@ -271,3 +271,8 @@ void many_launch_die_with_parent_(int off)
 {
     prctl(PR_SET_PDEATHSIG, off ? 0 : SIGKILL);
 }
+
+void many_launch_rouse_with_parent_(void)
+{
+    prctl(PR_SET_PDEATHSIG, SIGCONT);
+}
