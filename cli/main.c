@@ -11,14 +11,17 @@
 #include "map.h"
 #include "options.h"
 #include "start.h"
+#include "status.h"
 
 static const char main_usage[] = "usage: many map [OPTIONS] COMMAND [ARG...] [::: ITEM...]\n"
+                                 "       many status [--json] PID\n"
                                  "       many --help | --version\n";
 
 static const char main_commands[] = "\n"
-                                    "  map   run a command for each item, many at a time\n"
+                                    "  map     run a command for each item, many at a time\n"
+                                    "  status  what the pools of a process are doing\n"
                                     "\n"
-                                    "many map --help says more.\n";
+                                    "many map --help and many status --help say more.\n";
 
 int main(int argc, char **argv)
 {
@@ -34,6 +37,8 @@ int main(int argc, char **argv)
     }
     if (strcmp(command, "map") == 0)
         return map_main(argc - 1, argv + 1, &start);
+    if (strcmp(command, "status") == 0)
+        return status_main(argc - 1, argv + 1);
     if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0) {
         printf("%s%s", main_usage, main_commands);
         return options_printed();
