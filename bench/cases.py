@@ -217,6 +217,47 @@ def queue_case(name, what, rate, *more):
         ), 9)
 
 
+def submit_subjects(case, *names):
+    made_by = {
+        "many": ("submit_many", None),
+        "many-thread": ("submit_many", None),
+        "many-process": ("submit_many", None),
+        "tbb": ("submit_tbb", "libtbb-dev"),
+        "openmp": ("submit_openmp_gcc", "gcc's OpenMP"),
+        "openmp-gcc": ("submit_openmp_gcc", "gcc's OpenMP"),
+        "openmp-llvm": ("submit_openmp_llvm", "clang and libomp-dev"),
+        "glib": ("submit_glib", "libglib2.0-dev"),
+        "libdispatch": ("submit_dispatch", "libdispatch-dev"),
+        "std-async": ("submit_async", "g++"),
+        "spin-limit": ("submit_spin", None),
+    }
+    subjects = {}
+    for name in names:
+        if name in made_by:
+            file, package = made_by[name]
+            called = "openmp-gcc" if name == "openmp" else name
+            subjects[name] = program(file, case, called, package=package)
+        else:
+            subjects[name] = python("python_submit.py", case, name,
+                                    module="joblib" if name == "loky" else None)
+    return subjects
+
+
+def peak(command, *arguments):
+    """The same command for its memory: measured by a run of its own, see peak.c."""
+    return lambda place: [place.program("peak"), *command(place), *arguments]
+
+
+def stream(subject, items):
+    command = program("imap_many", subject, str(items))
+    return both(command, peak(command, "straggler"))
+
+
+def python_stream(chunk, items):
+    command = python("python_imap.py", str(chunk), str(items))
+    return both(command, peak(command))
+
+
 def lock(name, file="lock_posix"):
     return both(program(file, name, "uncontended"), program(file, name, "contended"))
 
@@ -324,6 +365,38 @@ CASES = [
             "posix_spawn": program("bigparent_raw", "posix-spawn"),
         },
         (Target("many", "<=", 1500),), 9),
+    Case(
+        "submit.one", "us", "submit a task, wait for it, one after another; 2 workers",
+        submit_subjects("submit.one", "many-thread", "many-process", "spin-limit", "tbb", "openmp",
+                        "libdispatch", "glib", "std-async", "python-thread", "python-pool",
+                        "python-ppe", "loky"),
+        (Target("many-thread", "<=", 0.1), Target("many-process", "<=", 1.5)), 9),
+    Case(
+        "submit.many", "ns/task", "1e6 tasks submitted, then all waited for; 2 workers",
+        submit_subjects("submit.many", "many-thread", "many-process", "openmp-gcc", "openmp-llvm",
+                        "tbb", "glib", "python-pool", "python-ppe"),
+        (Target("many-thread", "<=", 80), Target("many-process", "<=", 300)), 9),
+    Case(
+        "fib", "ns/task", "fib(30) by submit and wait, a task is a call of fib; 2 workers",
+        submit_subjects("fib", "many", "tbb", "openmp-llvm", "openmp-gcc"),
+        (Target("many", "<=", 30),), 9),
+    Case(
+        "imap.stream", "ns/item, MiB peak",
+        "1e7 items of 64 bytes through imap, ordered; 2 workers (python: 1e6, 1e5)",
+        {
+            "many-process": stream("many-process", 10_000_000),
+            "many-process-1e5": stream("many-process", 100_000),
+            "many-thread": stream("many-thread", 10_000_000),
+            "many-thread-1e5": stream("many-thread", 100_000),
+            "python-imap": python_stream(1, 100_000),
+            "python-imap-1000": python_stream(1000, 1_000_000),
+        },
+        (
+            Target("many-process", "<=", 150, "", "ns/item"),
+            # The same, for a hundred times as many items.
+            Target("many-process", "<=", 1.1, "many-process-1e5", "MiB peak"),
+            Target("many-thread", "<=", 1.1, "many-thread-1e5", "MiB peak"),
+        ), 9),
     queue_case("queue.64", "messages of 64 bytes between two processes: one way, there and back",
                "msgs/s", "posix-mq"),
     queue_case("queue.4k", "messages of 4 KiB between two processes: one way, there and back",
