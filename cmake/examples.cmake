@@ -8,10 +8,32 @@ file(GLOB many_example_checks CONFIGURE_DEPENDS tests/examples/check_*.sh)
 math(EXPR many_example_seconds "300 * ${MANY_TEST_SLOWNESS}")
 add_custom_target(examples)
 
+# fetch_pages needs libcurl. Found is not enough: it may be that of another libc, or of another
+# processor. Without it the example is not built, and its check is skipped.
+find_package(CURL QUIET)
+if(TARGET CURL::libcurl)
+    include(CheckCSourceCompiles)
+    set(CMAKE_REQUIRED_LIBRARIES CURL::libcurl)
+    check_c_source_compiles("
+        #include <curl/curl.h>
+        int main(void)
+        {
+            return curl_easy_init() == NULL;
+        }" MANY_EXAMPLES_CURL)
+    unset(CMAKE_REQUIRED_LIBRARIES)
+endif()
+if(NOT MANY_EXAMPLES_CURL)
+    message(STATUS "examples/fetch_pages is not built: no libcurl (Debian: libcurl4-openssl-dev)")
+    list(FILTER many_examples EXCLUDE REGEX "/fetch_pages\\.c$")
+endif()
+
 foreach(source ${many_examples})
     get_filename_component(name ${source} NAME_WE)
     add_executable(example_${name} ${source})
     target_link_libraries(example_${name} PRIVATE many_static)
+    if(name STREQUAL "fetch_pages")
+        target_link_libraries(example_${name} PRIVATE CURL::libcurl)
+    endif()
     set_target_properties(example_${name} PROPERTIES OUTPUT_NAME ${name}
         RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/examples)
     add_dependencies(examples example_${name})

@@ -36,9 +36,9 @@ compile=("${compiler:-${CC:-cc}}" -std=c11 -O2 -Wall -Wextra -Wpedantic -Werror
     ${sanitize:+"-fsanitize=$sanitize"} "-I$source/include")
 
 # The C of the README is whole programs, and these are what they print.
-expected=(998001 "$(seq 0 9)")
+expected=(998001 $'over: 125\n1\n512\n19683' "$(seq 0 9)")
 blocks c "$source/README.md" "$folder/readme.c"
-for number in 1 2; do
+for number in 1 2 3; do
     mv "$folder/readme.c.$number" "$folder/readme.c" || fail "README.md shows $((number - 1)) programs in C"
     if "${compile[@]}" -o "$folder/readme" "$folder/readme.c" "$build/libmany.a" -pthread; then
         out=$(timeout 250 "$folder/readme" 2>/dev/null </dev/null) ||
