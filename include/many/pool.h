@@ -40,7 +40,8 @@ enum many_kind {
     MANY_PROCESSES = 1 /* isolated; what crosses are bytes */
 };
 
-/* What each worker runs before its first task; not 0: this worker is of no use. */
+/* What each worker runs before its first task; not 0: this worker is of no use. many_cancelled() in it is 1 once
+ * the pool was terminated. */
 typedef int many_initializer_fn(void *argument);
 
 /* Levels of .priority; tasks of a higher one begin first, those of the same in order of submission.
@@ -156,7 +157,8 @@ typedef struct many_submit_options {
  *
  *   pool     open
  *   fn       the task. Processes: a function of the program, or of a library that the worker can open by the
- *            same path
+ *            same path. It ends by returning, not by pthread_exit() or longjmp(). A child that it forks ends in
+ *            it, or is ended when it comes back out of it, and leaves result alone
  *   arg      its item; alive until the task is over, unless .arg_bytes says that it is copied
  *   future   receives the handle of its outcome, to be closed; NULL: none is wanted. NULL after a failure. With
  *            .on_done and no future, the callback gets one that is closed after it
@@ -300,6 +302,7 @@ MANY_API ssize_t many_pool_cancel_waiting(many_pool *pool);
  * many_cancelled(), and are over when they return.
  *
  * returns   0; -EINVAL for NULL; -MANY_EFORKED
+ *           -EDEADLK  processes: called by a task of its own; nothing has happened
  * blocks    processes: until they are dead; threads: never
  * threads   any
  * fork      -MANY_EFORKED in a child

@@ -259,6 +259,11 @@ int many_pool_terminate(many_pool *pool)
 {
     int code = many_pool_check_(pool, "many_pool_terminate");
 
+    if (code == 0 && pool->kind == MANY_PROCESSES && pool->backend->inside(pool))
+        return many_fail(-EDEADLK,
+                         "many_pool_terminate: a task of '%s' cannot kill the worker it runs in: "
+                         "many_pool_finish() works here",
+                         pool->name);
     if (code == 0)
         pool->backend->terminate(pool);
     return code;

@@ -147,6 +147,7 @@ static MANY_SELDOM_ int thread_batch_try(many_thread_place_ *place, const many_t
                               memory_order_relaxed);
         thread_batch_drop_reply(batch, i);
         code = plan->fn(thread_batch_item(batch, i), thread_batch_result(batch, i), plan->context);
+        many_thread_end_twin_(place->pool);
         took_ns = many_clock_ns_() - begun_ns;
         over_limit = plan->limit_ns > 0 && took_ns >= plan->limit_ns;
         tries++;
@@ -197,6 +198,7 @@ uint32_t many_thread_batch_run_(many_thread_place_ *place, many_thread_task_ *ta
                                   memory_order_relaxed);
             code =
                 plan->fn(thread_batch_item(batch, i), thread_batch_result(batch, i), plan->context);
+            many_thread_end_twin_(place->pool);
             asked = thread_batch_is_asked(place, task);
             done = code == 0 && !asked;
             if (!MANY_LIKELY_(done))

@@ -34,8 +34,10 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include "os/local.h"
+#include "os/self.h"
 #include "pool/deque.h"
 #include "pool/latch.h"
 #include "pool/pool.h"
@@ -257,6 +259,16 @@ static inline many_thread_place_ *many_thread_at_(const many_thread_pool_ *pool)
 static inline int many_thread_sleeps_(uint32_t rest)
 {
     return (rest & 0xffff) == 0 && (int32_t)rest > 0;
+}
+
+/*
+ * After fn: a task that forks, and whose child comes back out of fn, has made a twin of this thread, and a copy of
+ * all that waits. It ends here; what it may have printed and not flushed is its parent's, too.
+ */
+static inline void many_thread_end_twin_(const many_thread_pool_ *pool)
+{
+    if (!MANY_LIKELY_(many_self_is_(pool->pool.process)))
+        _exit(0);
 }
 
 /* Is the pool terminated: are tasks told to end, and no more begun? */

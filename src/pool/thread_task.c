@@ -349,6 +349,7 @@ static MANY_SELDOM_ uint32_t thread_task_try(many_thread_place_ *place, many_thr
                               memory_order_relaxed);
         if (code == 0)
             code = task->fn(task->arg, result, task->context);
+        many_thread_end_twin_(place->pool);
         took_ns = many_clock_ns_() - begun_ns;
         over_limit = limit_ns > 0 && took_ns >= limit_ns;
         tries++;
@@ -423,6 +424,7 @@ void many_thread_run_(many_thread_place_ *place, many_thread_task_ *task)
 
         if (MANY_LIKELY_(code == 0))
             code = task->fn(task->arg, result, task->context);
+        many_thread_end_twin_(place->pool);
         if (MANY_LIKELY_(code == 0 &&
                          (atomic_load_explicit(&place->pool->attention, memory_order_relaxed) &
                           MANY_ATTENTION_STOP_) == 0))

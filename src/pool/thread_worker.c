@@ -410,11 +410,21 @@ static size_t thread_worker_work(many_thread_worker_ *worker, many_thread_place_
 static int thread_worker_initialize(many_thread_pool_ *pool)
 {
     many_initializer_fn *const initializer = pool->pool.option.initializer;
+    const _Atomic uint64_t none = 0;
+    /* In no task; but many_cancelled() is to say when the pool is terminated. */
+    many_seat_ seat = {.state = &none,
+                       .attention = &pool->attention,
+                       .first = UINT64_MAX,
+                       .worker = -1,
+                       .alone = 1};
     int broken = 0, code;
 
     while (initializer != NULL && !broken) {
         many_error_expire_();
+        many_seat_take_(&seat);
         code = initializer(pool->initializer_argument);
+        many_seat_leave_(&seat);
+        many_thread_end_twin_(pool);
         pthread_mutex_lock(&pool->rest_lock);
         pool->barren = code == 0 ? 0 : pool->barren + 1;
         broken = pool->barren >= MANY_THREAD_BARREN_ ||
