@@ -146,7 +146,7 @@ MANY_API int many_imap_cause(const many_imap *it, many_cause *cause);
  *
  * blocks    threads: until the items that run are done; processes: never
  * threads   the last one to use it; NULL does nothing
- * fork      frees the child's copy
+ * fork      frees the child's copy of the handle, and touches nothing of the pool
  * signals   not from a signal handler
  */
 MANY_API void many_imap_close(many_imap *it);

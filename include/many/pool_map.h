@@ -86,7 +86,7 @@ MANY_API int many_pool_map_with(many_pool *pool, many_fn *fn, const void *in, si
  * themselves are copied.
  *
  * returns   0, or what many_pool_map() says before anything is run
- * blocks    never
+ * blocks    never; but where there is no memory to be told of its end with, while its items run
  * threads   any
  * fork      -MANY_EFORKED in a child
  * signals   not from a signal handler

@@ -391,6 +391,14 @@ static int async_begin(async_map **begun, const many_map_run_ *run)
     return -ENOMEM;
 }
 
+/* There is no memory to be told of its end with. As every wait in a task it helps: this may be the only worker. */
+static void async_wait_out(async_part *part)
+{
+    while (!many_sent_is_over_(&part->sent))
+        if (many_future_await_(part->sent.batch->future, MANY_NEVER_NS) < 0)
+            many_future_sleep_(part->sent.batch->future, MANY_NEVER_NS, MANY_MILLISECOND_NS);
+}
+
 /* One batch more: opened, submitted, watched. 0 or a code of the backend's; nothing is sent after a stop. */
 static int async_send(async_map *map, size_t k)
 {
@@ -413,8 +421,8 @@ static int async_send(async_map *map, size_t k)
     atomic_store_explicit(&map->sent, k + 1, memory_order_release);
     part->sent.node.gather = map;
     code = many_future_attach_(part->sent.batch->future, &part->sent.node, async_told);
-    while (code < 0 && !many_sent_is_over_(&part->sent)) /* no memory to be told with */
-        many_future_sleep_(part->sent.batch->future, MANY_NEVER_NS, MANY_MILLISECOND_NS);
+    if (code < 0)
+        async_wait_out(part);
     if (code != 0)
         async_take(map, part);
     return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_executor_futures.c - what Python documents of concurrent.futures' callbacks, cancel, wait() and
- *                           as_completed(), with threads and with processes, as far as
+ * test_executor_futures.c - what Python documents of callbacks, cancel, wait() and as_completed() in
+ *                           concurrent.futures, with threads and with processes, as far as
  *                           test_pool_futures.c has not said it
  */
 #include "executor.h"

@@ -164,3 +164,36 @@ BOTH(an_async_map_that_cannot_be_watched_ends_all_the_same)
     many_future_close(future);
     kind_close(pool);
 }
+
+/* In a worker nothing is told without memory: it looks by itself, and does what nobody else will. */
+static int map_unwatched(const void *item, void *result, void *context)
+{
+    many_future *future = NULL;
+    size_t in[30], out[30];
+
+    (void)item;
+    (void)context;
+    for (size_t i = 0; i < 30; i++)
+        in[i] = i;
+    fail("future.watch", 1, -ENOMEM);
+    if (many_pool_map_async(many_pool_current(), kind_square, in, out, 30, .future = &future) < 0)
+        return 98;
+    fail(NULL, 0, 0);
+    *(int *)result = (int)many_future_result(future, NULL, 0, MANY_FOREVER);
+    many_future_close(future);
+    return out[29] == 29 * 29 ? 0 : 97;
+}
+
+BOTH(an_async_map_of_a_task_that_cannot_be_watched_ends_on_a_pool_of_one)
+{
+    many_pool *pool = kind_pool(kind, 1);
+    int bytes = 0;
+    many_future *future = NULL;
+
+    CHECK_CODE(many_pool_submit(pool, map_unwatched, NULL, &future, .result_bytes = sizeof bytes),
+               0);
+    CHECK_CODE(many_future_result(future, &bytes, sizeof bytes, 60.0), sizeof bytes);
+    CHECK_EQUAL(bytes, sizeof(size_t));
+    many_future_close(future);
+    kind_close(pool);
+}
