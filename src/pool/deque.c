@@ -29,7 +29,7 @@ static int deque_grow(many_deque_ *deque, int64_t slots)
         return 0;
     ring->older = old;
     ring->mask = size - 1;
-    for (int64_t at = deque->top_seen; at < many_deque_bottom_(deque); at++) {
+    for (int64_t at = deque->top_seen; old != NULL && at < many_deque_bottom_(deque); at++) {
         const many_deque_entry_ entry = deque_at(old, at);
 
         atomic_store_explicit(&ring->slot[at & ring->mask].task, entry.task, memory_order_relaxed);

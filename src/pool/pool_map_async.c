@@ -63,8 +63,12 @@ static void async_free(async_map *map)
 {
     many_pool *pool = map->run.pool;
 
-    for (size_t k = 0; k < map->opened; k++)
-        map->part[k].sent.batch->ops->close(map->part[k].sent.batch);
+    for (size_t k = 0; k < map->opened; k++) {
+        many_batch_ *batch = map->part[k].sent.batch;
+
+        if (batch != NULL)
+            batch->ops->close(batch);
+    }
     many_future_unwatch_(&map->future);
     pthread_mutex_destroy(&map->lock);
     free(map->part);

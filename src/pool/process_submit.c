@@ -276,7 +276,7 @@ int many_process_submit_(many_pool *base, const many_submit_ *submit, many_futur
         many_process_future_undo_(pool, future);
         code = many_fail(-ENOMEM, "%s: no memory for the callback", submit->function);
     }
-    if (code < 0) {
+    if (code != 0) {
         pthread_mutex_unlock(&table->lock);
         return code;
     }

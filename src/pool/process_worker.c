@@ -81,6 +81,7 @@ static void worker_sign(const many_worker_life_ *life)
 static int worker_initialize(const worker_self *worker)
 {
     const many_worker_life_ *life = worker->life;
+    const uint64_t process = many_self_process_();
     many_text_ text;
     int code;
 
@@ -88,6 +89,8 @@ static int worker_initialize(const worker_self *worker)
         return 0;
     many_error_clear_();
     code = life->initializer(life->argument);
+    if (process != many_self_process_())
+        _exit(0); /* a fork that it made, and that has come back out of it: it is no worker */
     if (code == 0)
         return 0;
     many_text_begin_(&text, worker->record->words, sizeof worker->record->words);
@@ -100,7 +103,6 @@ static int worker_initialize(const worker_self *worker)
 static int worker_begin(worker_self *worker, const many_worker_life_ *life)
 {
     const many_table_ *seen = life->table;
-    uint64_t process;
     int code;
 
     worker->life = life;
@@ -118,11 +120,7 @@ static int worker_begin(worker_self *worker, const many_worker_life_ *life)
     code = many_table_stack_reserve_(worker->table, 0);
     if (code < 0)
         return code;
-    process = many_self_process_();
     code = worker_initialize(worker);
-    if (process != many_self_process_())
-        _exit(
-            0); /* a fork that the initializer made, and that has come back out of it: it is no worker */
     if (code == 0)
         code = many_process_pool_enter_(worker->table, &worker->pool);
     if (code != 0)

@@ -91,6 +91,26 @@ static int limits_condemn_item(many_ticket_ *ticket, uint64_t progress)
                                                    memory_order_acq_rel, memory_order_acquire);
 }
 
+/*
+ * A task: the same. Its claim word is the same in all tries: so it is looked once more whether it was this one. If
+ * not, it is spared; its worker has gone on with the next try, or, having seen the end of the last one, has left
+ * with the outcome recorded, which stands.
+ */
+static int limits_condemn_task(many_table_ *table, uint64_t key, int w, uint64_t verdict,
+                               uint64_t progress)
+{
+    const many_ticket_ *ticket = many_table_ticket_(table, key);
+
+    if (atomic_load_explicit(&ticket->progress, memory_order_acquire) != progress)
+        return 0;
+    MANY_FAULT_POINT("supervisor.condemn.task");
+    if (!many_ticket_condemn_(table, key, w, verdict))
+        return 0;
+    atomic_thread_fence(memory_order_seq_cst);
+    return atomic_load_explicit(&ticket->progress, memory_order_acquire) == progress ||
+           !many_ticket_spare_(table, key, w, verdict);
+}
+
 /* ---- limits ---- */
 
 /* What it is over by now; 0: nothing. */
@@ -138,8 +158,7 @@ static int limits_check(limits_look *look, int w, uint64_t key, const many_stack
     if ((ticket->flags & MANY_TICKET_BATCH_) != 0) {
         if (!limits_condemn_item(ticket, progress))
             return 0;
-    } else if (atomic_load_explicit(&ticket->progress, memory_order_acquire) != progress ||
-               !many_ticket_condemn_(table, key, w, verdict)) {
+    } else if (!limits_condemn_task(table, key, w, verdict, progress)) {
         return 0;
     }
     supervisor->place[w].verdict = verdict;

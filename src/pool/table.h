@@ -264,8 +264,7 @@ typedef struct many_region_ {
     /* The submitter's. */
     _Alignas(MANY_CACHE_LINE) _Atomic uint32_t fresh; /* tickets from here on were never used */
     _Atomic uint32_t cold_grown;                      /* cold parts below have memory */
-    _Atomic uint64_t
-        last; /* key of the ticket that is being published, or was last; before submits */
+    _Atomic uint64_t last;    /* key of the ticket published last, or just now; before submits */
     _Atomic uint64_t submits; /* counted before READY */
     _Atomic uint32_t grown;   /* tickets below have memory */
     many_news_ news;
@@ -470,8 +469,7 @@ int many_table_open_(many_table_ **table, const many_pool *begun);
 int many_table_attach_(many_table_ **table, char *base, int memory, int bell, int owner_bell,
                        int submitter);
 
-/* Unmap, close descriptors, free. NULL does nothing. */
-void many_table_close_(many_table_ *table);
+void many_table_close_(many_table_ *table); /* unmap, close descriptors, free. NULL: nothing */
 
 /* Have memory for bytes from .. to of the table. 0 or -ENOMEM. */
 int many_table_grow_(many_table_ *table, uint64_t from, uint64_t to);
@@ -487,8 +485,7 @@ uint64_t many_ticket_take_(many_table_ *table);
 /* It is OVER, or was never READY: free it. Its blocks are the caller's business. */
 void many_ticket_free_(many_table_ *table, uint64_t key);
 
-/* Memory for its cold part. 0 or -ENOMEM. */
-int many_ticket_need_cold_(many_table_ *table, uint64_t key);
+int many_ticket_need_cold_(many_table_ *table, uint64_t key); /* memory for it. 0 or -ENOMEM */
 
 /* Have room for one more in one's own lane of this level; before the ticket is READY. 0 or -ENOMEM. */
 int many_lane_reserve_(many_table_ *table, int level);
@@ -498,12 +495,10 @@ void many_ticket_publish_(many_table_ *table, uint64_t key, int level, uint64_t 
 
 /* Keys in the lanes of a submitter: those that are READY, and some that were. */
 uint64_t many_lanes_length_(const many_table_ *table, int submitter);
-
 /* Drop keys of one's own lanes that are not READY any more, wherever they are. */
 void many_lanes_tidy_(many_table_ *table);
 
-/* The next of one's news; 0: no more. */
-uint64_t many_news_take_(many_table_ *table);
+uint64_t many_news_take_(many_table_ *table); /* the next of one's news; 0: no more */
 
 /* ---- the claiming side ---- */
 
@@ -544,29 +539,30 @@ static inline int many_ticket_cancel_(many_table_ *table, uint64_t key, uint64_t
     return many_ticket_settle_(table, key, 1U << MANY_TICKET_READY_, verdict);
 }
 
-/* CLAIMED -> ASKED, verdict cancelled. 1; 0: it is not CLAIMED. */
+/*
+ * CLAIMED -> ASKED, verdict cancelled; CLAIMED (with this verdict) or ASKED -> CONDEMNED, if it is w's; CONDEMNED with
+ * this verdict -> CLAIMED, if it is w's: it was another try. 1; 0: it is in no such state.
+ */
 int many_ticket_ask_(many_table_ *table, uint64_t key);
-
-/* CLAIMED (with this verdict) or ASKED -> CONDEMNED, if it is w's. 1 or 0. */
 int many_ticket_condemn_(many_table_ *table, uint64_t key, int w, uint64_t verdict);
+int many_ticket_spare_(many_table_ *table, uint64_t key, int w, uint64_t verdict);
 
 /* After the death of w: CLAIMED by it -> READY; then many_requeue_ it. 1 or 0 (ASKED, CONDEMNED: settle it). */
 int many_ticket_put_back_(many_table_ *table, uint64_t key, int w);
 
-/* The supervisor's lanes: have a READY ticket of anybody's claimed. 0 or -ENOMEM. */
+/* One's own lanes: have a READY ticket of anybody's claimed. 0 or -ENOMEM. */
 int many_requeue_(many_table_ *table, uint64_t key);
 
-/* After the death of w: put right what it may have left of the marks and of the rest. */
+/* After the death of w: put right what it may have left of the marks and of the rest; and, for who slept and
+ * was not woken, marks alone, of 64 submitters, whose turn it is. */
 void many_table_mend_(many_table_ *table, int w);
-
-/* The same for marks alone, of 64 submitters, whose turn it is: for who slept, and was not woken. */
 void many_table_remark_(many_table_ *table, uint32_t turn);
 
 /* It is OVER (of that generation): wake who sleeps, tell the news if notify. */
 void many_ticket_tell_(many_table_ *table, uint64_t key, uint64_t claim);
 
-/* The submitter of key may have missed news: have it look at everything. */
-void many_news_lost_(many_table_ *table, int submitter);
+void many_news_lost_(many_table_ *table,
+                     int submitter); /* it may have missed some: let it look at all */
 
 /* ---- bells and sleep ---- */
 

@@ -172,6 +172,17 @@ int many_ticket_condemn_(many_table_ *table, uint64_t key, int w, uint64_t verdi
                          &before);
 }
 
+int many_ticket_spare_(many_table_ *table, uint64_t key, int w, uint64_t verdict)
+{
+    many_ticket_ *ticket = many_table_ticket_(table, key);
+    uint64_t before = atomic_load_explicit(&ticket->claim, memory_order_relaxed);
+
+    /* One that was ASKED is to end in any case. */
+    return (before & MANY_VERDICTS_) == verdict &&
+           ticket_change(ticket, key, 1U << MANY_TICKET_CONDEMNED_, w, MANY_VERDICTS_,
+                         MANY_TICKET_CLAIMED_, &before);
+}
+
 int many_ticket_put_back_(many_table_ *table, uint64_t key, int w)
 {
     uint64_t before;
@@ -198,7 +209,10 @@ static int news_put(many_table_ *table, many_region_ *region, uint64_t key)
     for (;;) {
         uint64_t tail = atomic_load_explicit(&news->tail, memory_order_acquire);
         _Atomic uint64_t *slot = news_slot(table, region, tail);
-        uint64_t seen = atomic_load_explicit(slot, memory_order_acquire);
+        uint64_t seen;
+
+        MANY_FAULT_POINT("news.put.tail");
+        seen = atomic_load_explicit(slot, memory_order_acquire);
         const uint64_t empty = tail / region->news_slots;
 
         if (seen == empty) {
@@ -211,8 +225,10 @@ static int news_put(many_table_ *table, many_region_ *region, uint64_t key)
                 &news->tail, &tail, tail + 1, memory_order_acq_rel, memory_order_relaxed);
             return 1;
         }
+        /* Signed: a tail that was read long ago may be behind the head by now, and is read anew. */
         if ((seen & MANY_KEY_FULL_) != 0 &&
-            tail - atomic_load_explicit(&news->head, memory_order_acquire) >= region->news_slots)
+            (int64_t)(tail - atomic_load_explicit(&news->head, memory_order_acquire)) >=
+                (int64_t)region->news_slots)
             return 0;
         /* Filled at this position, or emptied since: the tail lags behind. */
         (void)atomic_compare_exchange_strong_explicit(&news->tail, &tail, tail + 1,

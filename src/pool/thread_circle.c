@@ -230,7 +230,7 @@ int many_circle_visit_(many_thread_place_ *place)
                MANY_PLACE_FREE_ &&
            pool->places[asleep].awaits != NULL)
         asleep++;
-    if (asleep == workers) {
+    if (workers > 0 && asleep == workers) {
         /* Ids go round, long after those that had them are gone. */
         pool->visits = pool->visits % (INT32_MAX / workers - 2) + 1;
         place->index = pool->visits % workers;

@@ -89,7 +89,7 @@ MANY_SELDOM_ int many_thread_list_grow_(many_thread_list_ *list)
 
     if (entry == NULL)
         return 0;
-    for (size_t k = 0; k < count; k++)
+    for (size_t k = 0; list->entry != NULL && k < count; k++)
         entry[k] = list->entry[(list->head + k) & list->mask];
     free(list->entry);
     list->entry = entry;

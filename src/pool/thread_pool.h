@@ -234,7 +234,7 @@ struct many_thread_pool_ {
     pthread_cond_t started_one; /* a thread was started, or not: joinable has changed */
     int started;                /* threads that there are */
     int barren;                 /* initializers that failed, since one succeeded */
-    char broken_words[192];
+    char broken_words[416];
 };
 
 /* Where this thread is, innermost; NULL: at no place. */

@@ -110,7 +110,7 @@ static int watcher_read_line(int file, size_t from, many_roster_place_ *place)
             code = many_peek_read_(file, place, sizeof *place, from);
         if (code == 0)
             code = many_peek_read_(file, &after, sizeof after, from);
-        if (code < 0)
+        if (code != 0)
             return code;
         if (before == after && before % 2 == 0) {
             atomic_store_explicit(&place->version, before, memory_order_relaxed);

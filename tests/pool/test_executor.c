@@ -320,7 +320,7 @@ TEST(the_handle_of_a_pool_is_not_for_its_workers)
     int codes[2] = {0};
 
     CHECK_CODE(many_pool_apply_with(second, executor_asks_the_pool_of_its_parent, &first,
-                                    sizeof first, codes, sizeof codes, NULL),
+                                    sizeof(many_pool *), codes, sizeof codes, NULL),
                0);
     CHECK_EQUAL(codes[0], -MANY_EFORKED);
     CHECK_EQUAL(codes[1], -MANY_EFORKED);

@@ -301,7 +301,7 @@ TEST(futures_come_as_they_complete_also_when_there_are_more_than_news_have_room)
 {
     enum { COUNT = 10000 };
     many_pool *pool = pool_of(2, 0);
-    many_future **futures = malloc(COUNT * sizeof *futures), *future;
+    many_future **futures = malloc(COUNT * sizeof(many_future *)), *future;
     many_completed *completed = NULL;
     char *seen = calloc(COUNT, 1);
     int count = 0, code;

@@ -363,7 +363,7 @@ TEST(an_iterator_stays_with_its_process)
 TEST(ten_thousand_are_as_good_as_ten)
 {
     enum { MANY = 10000 };
-    many_future **futures = calloc(MANY, sizeof *futures);
+    many_future **futures = calloc(MANY, sizeof(many_future *));
     many_completed *completed = NULL;
     many_future *future = NULL;
     int count = 0;
