@@ -19,6 +19,7 @@
 #define POINTS_VICTIM   0 /* seats */
 #define POINTS_SURVIVOR 1
 #define POINTS_TURNS    120
+#define POINTS_MORE     100 /* so often more, where nobody came */
 
 typedef struct points_scene {
     const char *name;
@@ -195,6 +196,11 @@ static void points_each(int from, int to)
                     break;
                 kills[point]++;
             }
+    /* To read along with who writes takes two that run at the same time, which others may prevent for long. */
+    for (int point = from; point < to; point++)
+        for (int more = 0; more < POINTS_MORE && kills[point] == 0; more++)
+            kills[point] +=
+                (uint32_t)points_try(&points_scenes[more % POINTS_SCENES], points_names[point], 1);
     for (int point = from; point < to; point++)
         if (kills[point] == 0)
             test_fail_(__FILE__, __LINE__, "nobody came to %s", points_names[point]);
