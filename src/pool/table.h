@@ -33,6 +33,7 @@
  *            So after a death every ticket that is claimed by w is among stack[0 .. depth], that place included.
  * Death      between -> OVER and the news or the wake that go with it: who settles the death finds the ticket
  *            OVER on the stack, wakes, and has the submitter look through all that it watches (scan).
+ * Model      tests/model/ticket_model.py visits every interleaving of a ticket's life, kills and sleep included.
  */
 #ifndef MANY_POOL_TABLE_H
 #define MANY_POOL_TABLE_H
@@ -561,8 +562,7 @@ void many_table_remark_(many_table_ *table, uint32_t turn);
 /* It is OVER (of that generation): wake who sleeps, tell the news if notify. */
 void many_ticket_tell_(many_table_ *table, uint64_t key, uint64_t claim);
 
-void many_news_lost_(many_table_ *table,
-                     int submitter); /* it may have missed some: let it look at all */
+void many_news_lost_(many_table_ *table, int submitter); /* let it look at all: some may be lost */
 
 /* ---- bells and sleep ---- */
 
