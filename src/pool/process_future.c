@@ -275,20 +275,22 @@ int many_process_notify_(many_process_pool_ *pool, many_process_future_ *future,
 {
     many_ticket_ *ticket = many_table_ticket_(pool->table, key);
     uint64_t seen;
-    int under_way;
+    int under_way, listed;
 
     pthread_mutex_lock(&pool->table->lock);
     seen = atomic_load_explicit(&ticket->claim, memory_order_acquire);
     under_way = many_key_is_(key, seen) && many_claim_phase_(seen) != MANY_TICKET_FREE_ &&
                 many_claim_phase_(seen) != MANY_TICKET_OVER_;
-    /* Listed before: who makes it OVER with NOTIFY set, and who then settles it, finds it there. */
-    if (under_way)
+    /* Listed before: who makes it OVER with NOTIFY set, and who then settles it, finds it there. Only what is
+     * listed here is taken back here: one with a callback stays until that is called, and join waits for it. */
+    listed = under_way && !future_flag(future, MANY_PROCESS_LISTED_);
+    if (listed)
         many_process_list_(pool, future);
     while (under_way && !atomic_compare_exchange_weak_explicit(
                             &ticket->claim, &seen, seen | MANY_TICKET_NOTIFY_ | flags,
                             memory_order_acq_rel, memory_order_acquire))
         under_way = many_claim_phase_(seen) != MANY_TICKET_OVER_;
-    if (!under_way && atomic_load_explicit(&future->turn, memory_order_relaxed) == key)
+    if (!under_way && listed)
         future_unlist(pool, future);
     pthread_mutex_unlock(&pool->table->lock);
     return under_way;

@@ -11,6 +11,7 @@
  */
 #include <poll.h>
 
+#include "base/fault.h"
 #include "os/clock.h"
 #include "os/futex.h"
 #include "pool/process_pool.h"
@@ -93,6 +94,7 @@ int many_process_sleep_(many_process_pool_ *pool, uint64_t key, many_wait_ *wait
         return await_doze(pool, key, wait);
     if (many_key_submitter_(key) == 0) {
         /* Its own end has to ring, too. */
+        MANY_FAULT_POINT("process.sleep.listens");
         own = many_process_future_at_(pool, many_key_index_(key));
         if (own != NULL)
             (void)many_process_notify_(pool, own, key, 0);
